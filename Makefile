@@ -1,0 +1,78 @@
+# The commands a contributor learns. `make` alone lists them.
+#   ARGS is passed on:  make demo ARGS="--model openai:gpt-5.2"   make test ARGS="-k rules -x"
+# Written for GNU Make 3.81 as well, which macOS ships: no .ONESHELL, no .SHELLFLAGS.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN   := .venv/bin
+STAMP := .venv/.from-lock
+
+.PHONY: help env demo test check format lock clean distclean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+
+env: $(STAMP) ## make .venv from requirements.lock
+
+demo: $(STAMP) ## run the refund desk once, on a real Temporal server
+	@exec $(BIN)/mainspring demo $(ARGS)
+
+test: check ## all checks, then all tests
+	@$(BIN)/pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, layers
+	@echo "ruff format"
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; echo "'make format' formats them."; exit 1; }
+	@echo "ruff check"
+	@$(BIN)/ruff check --quiet .
+	@echo "basedpyright, strict"
+	@$(BIN)/basedpyright --level error
+	@echo "import-linter"
+	@report=$$($(BIN)/lint-imports --no-cache) || { echo "$$report"; exit 1; }
+
+format: $(STAMP) ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
+# The machine's own package configuration stays out: the lock names versions and hashes, no index.
+lock: ## write requirements.lock anew from pyproject.toml
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 --all-extras --group dev \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
+	@echo "requirements.lock holds $$(grep -c '^[a-z].*==' requirements.lock) packages"
+
+clean: ## remove what the demo kept, caches and built things
+	@rm -rf .mainspring build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	@rm -rf .venv
+
+# The stamp is written last: an interrupted run leaves none, and the next one starts from nothing.
+# uv does the same work as pip, in seconds, so it is used where it is there.
+$(STAMP): requirements.lock pyproject.toml
+	@set -euo pipefail; \
+	python=; \
+	for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
+	    python=$$("$$candidate" -c 'import sys; print(sys.executable)'); break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Mainspring needs Python 3.11 to 3.14, and none is on the PATH as python3 or python3.N." \
+	       "Install one and run make again."; exit 1; \
+	fi; \
+	rm -rf .venv; \
+	echo "Making .venv with $$("$$python" --version) from requirements.lock (a minute or two the first time)"; \
+	if uv --version >/dev/null 2>&1; then \
+	  uv venv --quiet --no-config --python "$$python" .venv; \
+	  install="uv pip install --no-config --python $(BIN)/python"; \
+	else \
+	  "$$python" -m venv .venv || { echo "$$python has no 'venv'; on Debian: apt-get install python3-venv."; exit 1; }; \
+	  install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	fi; \
+	$$install --require-hashes -r requirements.lock 2>&1 \
+	  | { grep --line-buffered -vE '^ [+] |^(Collecting|Looking|Processing|Installing|Successfully)|Using cached|kB\)$$|━|WARNING: Location' || true; }; \
+	$$install --quiet --no-deps --no-build-isolation -e .; \
+	touch $(STAMP)

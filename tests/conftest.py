@@ -1,0 +1,22 @@
+"""Settings for every test: no key or endpoint of the machine leaks in, and hypothesis neither times nor rolls dice."""
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# What would make a test talk to a provider, a collector or a server that the test did not start itself.
+FOREIGN = ("ANTHROPIC_", "LANGCHAIN_", "LANGSMITH_", "MAINSPRING_", "OLLAMA_", "OPENAI_", "OTEL_", "TEMPORAL_")
+
+hypothesis.settings.register_profile("mainspring", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("mainspring")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_environment() -> Iterator[None]:
+    """Takes keys, endpoints and settings of the machine out of the environment while the tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+            patch.delenv(name)
+        yield

@@ -1,0 +1,108 @@
+"""Approvals: what a person is asked, what they may answer, and the permit that comes of it.
+
+Pure: the workflow side (`durable.approvals`) owns handlers and timers. Two kinds of request:
+`approval` (may this call run?) and `outcome` (a `once` call ended without a known result: did it happen?).
+"""
+
+from typing import Literal
+
+from mainspring.core.canonical import Json, Value
+
+Kind = Literal["approval", "outcome"]
+Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
+
+
+class Request(Value):
+    """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
+
+    `step` is the step it holds up; `args` the arguments as shown, bound by `args_digest`.
+    """
+
+    id: str
+    kind: Kind
+    step: str
+    agent: str
+    tool: str
+    args: dict[str, Json]
+    args_digest: str
+    rule: str
+    reason: str
+    asked: float
+    deadline: float
+    deny_reasons: tuple[str, ...] = ()
+
+
+class Decision(Value):
+    """What was decided. `reason` is what the model and the trace read; `update` names the update that did it."""
+
+    request: str
+    choice: Choice
+    reason: str = ""
+    update: str = ""
+    decided: float = 0.0
+
+
+class Permit(Value):
+    """Leave for exactly one step: bound to tool, arguments and policy; consumed by the dispatch gate.
+
+    `source` is the rule engine or a person (then `request` names the request). `expires` is seconds
+    since 1970, 0 for a permit a rule gave.
+    """
+
+    step: str
+    tool: str
+    args_digest: str
+    policy: str
+    source: Literal["rule", "person"]
+    request: str = ""
+    expires: float = 0.0
+
+    def misfit(self, *, step: str, tool: str, args_digest: str, policy: str, now: float) -> str:
+        """Why the permit does not cover this call ("" when it does)."""
+        for what, mine, theirs in (
+            ("step", self.step, step),
+            ("tool", self.tool, tool),
+            ("arguments", self.args_digest, args_digest),
+            ("policy", self.policy, policy),
+        ):
+            if mine != theirs:
+                return f"the permit is for another {what}"
+        if self.expires and now > self.expires:
+            return "the permit has expired"
+        return ""
+
+
+PERMIT_SECONDS = 3600.0
+"""How long an approved call may wait for a worker before it must be asked again."""
+
+
+def settled(request: Request, decision: Decision) -> str:
+    """One sentence on a decision already taken, for a late click."""
+    said = {
+        "approve": "was approved",
+        "deny": "was denied",
+        "expired": "was denied because its deadline passed",
+        "happened": "was answered: it happened",
+        "not happened": "was answered: it did not happen",
+        "give up": "was given up",
+    }[decision.choice]
+    return f"Request {request.id} ({request.tool}) {said}. Nothing was changed by this click."
+
+
+def choices(request: Request) -> dict[str, tuple[Choice, str]]:
+    """The run-time update names for a request, each with the choice and reason it stands for.
+
+    Names are plain text in history, so they carry only the request's number, the tool and words
+    from the policy.
+    """
+    if request.kind == "outcome":
+        return {
+            f"answer {request.id}: it happened": ("happened", ""),
+            f"answer {request.id}: it did not happen, run it": ("not happened", ""),
+            f"answer {request.id}: give up": ("give up", ""),
+        }
+    denials = request.deny_reasons or ("no reason given",)
+    return {
+        f"approve {request.id}: {request.tool}": ("approve", ""),
+        **{f"deny {request.id}: {reason}": ("deny", reason) for reason in denials},
+    }

@@ -1,0 +1,24 @@
+"""One way to turn a value into text, and text into a digest."""
+
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+Json = JsonValue
+
+
+class Value(BaseModel):
+    """Base of every frozen value in the engine: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no white space; equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(text: str, key: str = "") -> str:
+    """32 hex characters of keyed BLAKE2b (RFC 7693) over the UTF-8 bytes of `text`."""
+    return hashlib.blake2b(text.encode(), key=key.encode(), digest_size=16).hexdigest()

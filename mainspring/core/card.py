@@ -1,0 +1,108 @@
+"""The card an approver reads: Markdown for the Temporal Web UI's current details.
+
+Raw HTML and Markdown pass through there, so text of others stands in code only. The Web UI neither
+wraps code nor scrolls it and gives the card half of the window: lines are broken here.
+"""
+
+import re
+import textwrap
+
+from mainspring.core.approvals import Request, choices
+from mainspring.core.canonical import Json, canonical
+
+_QUOTED = 1200
+"""How many characters of the run's input the card shows."""
+_WIDTH = 56
+"""Characters in a line of code that are visible in a browser window of 1,280 pixels."""
+_MARKUP = re.compile(r"([\\`*_\[\]<>~$])")
+
+
+def working(what: str) -> str:
+    """The card of a run that waits for nobody."""
+    return f"Working: {_code(what)}. Nothing waits for a person."
+
+
+def ended(answer: str) -> str:
+    """The card of a run that has ended."""
+    return f"### Done\n\n{_block(answer)}\n"
+
+
+def card(requests: list[Request], asked_with: str, deadlines: dict[str, str]) -> str:
+    """The card of a run that waits: one section a request, oldest first, then what the run was given.
+
+    `deadlines` are readable times by request id.
+    """
+    parts = [_section(request, deadlines[request.id]) for request in requests]
+    parts.append(
+        "This page does not change by itself: press **r** to see how things stand now.\n\n"
+        "### What the run was given\n\n"
+        "Quoted as it came in. Nothing in it is an instruction to you.\n\n"
+        f"{_block(asked_with[:_QUOTED])}\n"
+    )
+    if (left := len(asked_with) - _QUOTED) > 0:
+        parts.append(f"({left:,} more characters: all of it stands under *Input* on the *Timeline* tab.)\n")
+    return "\n".join(parts)
+
+
+def _section(request: Request, deadline: str) -> str:
+    tool, asks = _code(request.tool), request.kind == "approval"
+    facts = "\n".join(f"- {_label(name)}: {_shown(name, value)}" for name, value in request.args.items())
+    names = "\n".join(f"- {_code(name)}" for name in choices(request))
+    return (
+        f"### Request {request.id}: {f'may {tool} run?' if asks else f'did {tool} happen?'}\n\n"
+        f"Agent {_code(request.agent)} {'wants to run' if asks else 'ran'} {tool}{' with:' if facts else '.'}\n\n"
+        f"{facts}\n\n"
+        f"{_why(request)}\n\n"
+        "**How to decide:** open *More Actions* at the top of this page, choose *Send an Update*, "
+        f"pick one of these names, leave *Data* empty, press *Submit*:\n\n{names}\n\n"
+        f"{_then(request, deadline)}\n"
+    )
+
+
+def _why(request: Request) -> str:
+    if request.kind == "approval":
+        rule = f" (rule {_code(request.rule)})" if request.rule else ""
+        return f"**Why you are asked:** {_plain(request.reason)}{rule}"
+    return (
+        f"**Why you are asked:** the call ended without a known result ({_code(request.reason)}). "
+        "It is never repeated on its own. Look where it would show, then answer."
+    )
+
+
+def _then(request: Request, deadline: str) -> str:
+    if request.kind == "approval":
+        return (
+            "**What happens then:** approved, it runs with exactly these values. Denied, it does not run, and the "
+            f"agent is told the reason, which it may pass on. If nobody decides by {deadline}, it is denied."
+        )
+    return (
+        "**What happens then:** if it happened, the agent goes on; if not, it runs now, with exactly these values; "
+        f"to give up ends the run as failed. If nobody answers by {deadline}, it is given up."
+    )
+
+
+def _label(name: str) -> str:
+    return name.removesuffix("_cents").replace("_", " ") if name.isidentifier() else _code(name)
+
+
+def _shown(name: str, value: Json) -> str:
+    if name.endswith("_cents") and isinstance(value, int):
+        return f"**{value / 100:,.2f}** ({value} cents)"
+    return _code(value if isinstance(value, str) else canonical(value))
+
+
+def _plain(text: str) -> str:
+    """Text as it stands, on one line; a `$` or `_` in it starts nothing."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Text of anybody on one line; what cannot end the code stands in for the character that would."""
+    line = " ".join(text.replace("`", "'").split())
+    return f"`{line}`" if line else "(empty)"
+
+
+def _block(text: str) -> str:
+    """Text of anybody as a code block; indented, since a fence could be closed from within."""
+    lines = (textwrap.wrap(line, _WIDTH, break_on_hyphens=False) or [""] for line in text.splitlines())
+    return "\n".join(f"    {piece}" for pieces in lines for piece in pieces) or "    "

@@ -1,0 +1,63 @@
+"""What people, models and tools say to one another in one thread."""
+
+import json
+from typing import Literal, cast
+
+from mainspring.core.canonical import Json, Value
+
+Role = Literal["user", "assistant", "tool", "note"]
+Status = Literal["ok", "error", "denied"]
+
+
+class ToolCall(Value):
+    """One call a model asks for. `id` is unique in its message only (providers reuse theirs)."""
+
+    id: str
+    name: str
+    args: dict[str, Json]
+
+
+class Message(Value):
+    """One message of a thread.
+
+    `user` and `assistant` are the two speakers; `tool` answers the call `call` of the newest
+    assistant message and holds the result as JSON text (`status` tells how it went); `note` is
+    said by the engine: recalled memory, a request to repair a reply.
+    """
+
+    role: Role
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    call: str = ""
+    tool: str = ""
+    status: Status = "ok"
+
+    @property
+    def value(self) -> Json:
+        """The JSON value of a tool result; its text where it is not JSON."""
+        try:
+            return cast("Json", json.loads(self.text))
+        except ValueError:
+            return self.text
+
+
+class Done(Value):
+    """A tool call of this thread that has ended, as rules and playbooks see it."""
+
+    tool: str
+    args: dict[str, Json]
+    value: Json
+    status: Status
+
+
+def finished_calls(messages: tuple[Message, ...]) -> tuple[Done, ...]:
+    """Pair each tool message with the call it answers, oldest first."""
+    asked: dict[str, ToolCall] = {}
+    done: list[Done] = []
+    for message in messages:
+        if message.role == "assistant":
+            asked = {call.id: call for call in message.calls}
+        elif message.role == "tool" and message.call in asked:
+            call = asked[message.call]
+            done.append(Done(tool=call.name, args=call.args, value=message.value, status=message.status))
+    return tuple(done)

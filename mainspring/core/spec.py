@@ -1,0 +1,69 @@
+"""The frozen definitions a run carries: what `admit` resolved, and nothing changes afterwards."""
+
+from typing import Literal
+
+from mainspring.core.canonical import Json, Value
+
+Effect = Literal["read", "idempotent", "once"]
+
+
+class ToolSpec(Value):
+    """A tool as the model, the rules and the workflow see it. `timeout` is in seconds.
+
+    `agent` names the agent that answers, where the tool is another agent.
+    """
+
+    name: str
+    description: str
+    input_schema: dict[str, Json]
+    result_schema: dict[str, Json] | None = None
+    effect: Effect
+    timeout: float = 30.0
+    agent: str = ""
+
+
+class AgentSpec(Value):
+    """One agent of a run. `rules` and `playbook` are the texts of the files, with where they came from.
+
+    `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals.
+    """
+
+    name: str
+    description: str = ""
+    instructions: str
+    models: tuple[str, ...]
+    tools: tuple[ToolSpec, ...] = ()
+    rules: str = ""
+    rules_source: str = ""
+    deadline: float = 86400.0
+    deny_reasons: tuple[str, ...] = ()
+    playbook: str = ""
+    playbook_source: str = ""
+    result_schema: dict[str, Json] | None = None
+    max_steps: int = 20
+    model_timeout: float = 120.0
+
+    def tool(self, name: str) -> ToolSpec | None:
+        """The tool of that name, if the agent has it."""
+        return next((t for t in self.tools if t.name == name), None)
+
+
+class Spec(Value):
+    """Everything a run is defined by: the type that was started and every agent it may reach."""
+
+    name: str
+    kind: Literal["agent", "graph"]
+    agents: tuple[AgentSpec, ...]
+    turn: int
+    """Version of the turn table (`core.turn.TABLES`)."""
+
+    def agent(self, name: str) -> AgentSpec:
+        """The agent of that name.
+
+        Raises:
+            KeyError: the run was admitted without it.
+        """
+        for agent in self.agents:
+            if agent.name == name:
+                return agent
+        raise KeyError(name)

@@ -1,0 +1,302 @@
+"""Decides what an agent does next.
+
+Pure: values in, values out. `step(turn, event)` gives the new turn and the commands to perform; the
+workflow side (`mainspring.durable`) performs them and feeds back what happened. This is replayed code:
+its version is recorded when a run is admitted, and a changed table is a new entry of `TABLES` beside
+the old one until no run needs that any more.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from mainspring.core.approvals import PERMIT_SECONDS, Decision, Kind, Permit
+from mainspring.core.canonical import Value
+from mainspring.core.ledger import Entry, Head, make_item
+from mainspring.core.messages import Message, Status
+
+REPAIRS = 2
+"""How often in a row a model may be shown its own malformed call or answer before the run fails."""
+
+Verdict = Literal["allow", "deny", "ask", "malformed"]
+
+
+class CallVerdict(Value):
+    """What the rules say of one call of a message, in the message's order.
+
+    `args_digest` is over the arguments as parsed; `matched` names every rule that matched.
+    `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how.
+    """
+
+    id: str
+    tool: str
+    verdict: Verdict
+    args_digest: str = ""
+    rule: str = ""
+    reason: str = ""
+    matched: tuple[str, ...] = ()
+
+
+class Call(Value):
+    """One call of the newest message on its way; `answer` is set when it has ended."""
+
+    step: str
+    index: int
+    verdict: CallVerdict
+    answer: Entry | None = None
+
+
+class Turn(Value):
+    """The state of one agent invocation. `thread` is the id of its step ("" at the top of a run)."""
+
+    version: int
+    thread: str
+    agent: str
+    key: str
+    policy: str
+    limit: int
+    head: Head
+    new: tuple[Entry, ...] = ()
+    steps: int = 0
+    replies: int = 0
+    repairs: int = 0
+    message: str = ""
+    calls: tuple[Call, ...] = ()
+
+
+class Begin(Value):
+    """The invocation starts with these items: what memory recalled, what the user says."""
+
+    new: tuple[Entry, ...]
+
+
+class Replied(Value):
+    """The model gave a message: its digest and text, the head after it, the verdicts on its calls."""
+
+    digest: str
+    head: Head
+    text: str = ""
+    verdicts: tuple[CallVerdict, ...] = ()
+    problem: str = ""
+
+
+class Returned(Value):
+    """A call has ended: its answer, which history holds already (or which travels with the next call)."""
+
+    step: str
+    answer: Entry
+
+
+class Broke(Value):
+    """A call failed for good without doing anything that counts; the model is told why."""
+
+    step: str
+    error: str
+
+
+class Uncertain(Value):
+    """A `once` call ended in a way that leaves open whether it took effect."""
+
+    step: str
+    error: str
+
+
+class Decided(Value):
+    """A person, or the deadline, decided on the request that held up this step."""
+
+    step: str
+    decision: Decision
+
+
+class CallModel(Value):
+    """Ask the model for the next message."""
+
+    step: str
+    head: Head
+    new: tuple[Entry, ...]
+
+
+class CallTool(Value):
+    """Run the call at `index` of the message, under this permit."""
+
+    step: str
+    index: int
+    message: str
+    head: Head
+    permit: Permit
+
+
+class AskPerson(Value):
+    """Ask a person about the call at `index` of the message; `reason` says why they are asked."""
+
+    step: str
+    index: int
+    kind: Kind
+    verdict: CallVerdict
+    reason: str
+
+
+class Finish(Value):
+    """The agent is done; `text` is its answer (JSON of the result type, where it has one)."""
+
+    text: str
+
+
+class Fail(Value):
+    """The run cannot go on; `kind` is the error's type and `reason` says what to do."""
+
+    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome"]
+    reason: str
+
+
+Event = Begin | Replied | Returned | Broke | Uncertain | Decided
+Command = CallModel | CallTool | AskPerson | Finish | Fail
+Move = tuple[Turn, tuple[Command, ...]]
+
+
+def step(turn: Turn, event: Event) -> Move:
+    """The next state, and what to do now.
+
+    Raises:
+        KeyError: this worker does not know the table version the run was admitted with.
+    """
+    return TABLES[turn.version][type(event)](turn, event)
+
+
+def _begin(turn: Turn, event: Begin) -> Move:
+    return _ask_model(_with(turn, new=event.new))
+
+
+def _ask_model(turn: Turn) -> Move:
+    if turn.replies >= turn.limit:
+        reason = f"agent {turn.agent!r} was not done after {turn.limit} model replies. Raise Agent(max_steps=…)."
+        return turn, (Fail(kind="StepLimit", reason=reason),)
+    turn, name = _next_step(_with(turn, replies=turn.replies + 1, calls=()))
+    return turn, (CallModel(step=name, head=turn.head, new=turn.new),)
+
+
+def _replied(turn: Turn, event: Replied) -> Move:
+    malformed = [v for v in event.verdicts if v.verdict == "malformed"]
+    wrong = event.problem or (malformed[0].reason if malformed else "")
+    turn = _with(turn, head=event.head, new=(), message=event.digest, repairs=turn.repairs + 1 if wrong else 0)
+    if turn.repairs > REPAIRS:
+        reason = f"agent {turn.agent!r}: the model was shown its mistake {REPAIRS} times and repeats it: {wrong}"
+        return turn, (Fail(kind="MalformedReply", reason=reason),)
+    if event.verdicts:
+        return _dispatch(turn, event.verdicts)
+    if event.problem:
+        return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=event.problem)),)))
+    return turn, (Finish(text=event.text),)
+
+
+def _dispatch(turn: Turn, verdicts: tuple[CallVerdict, ...]) -> Move:
+    """The one gate: every call of a message leaves here allowed, refused or waiting for a person."""
+    commands: list[Command] = []
+    calls: list[Call] = []
+    for index, verdict in enumerate(verdicts):
+        turn, name = _next_step(turn)
+        call = Call(step=name, index=index, verdict=verdict)
+        if verdict.verdict == "allow":
+            commands.append(_run(turn, call, _permit(turn, call)))
+        elif verdict.verdict == "ask":
+            commands.append(AskPerson(step=name, index=index, kind="approval", verdict=verdict, reason=verdict.reason))
+        else:
+            status: Status = "denied" if verdict.verdict == "deny" else "error"
+            call = _with_answer(call, _answer(turn, call, verdict.reason, status))
+        calls.append(call)
+    return _settle(_with(turn, calls=tuple(calls)), tuple(commands))
+
+
+def _returned(turn: Turn, event: Returned) -> Move:
+    return _end_call(turn, event.step, event.answer)
+
+
+def _broke(turn: Turn, event: Broke) -> Move:
+    return _end_call(turn, event.step, _answer(turn, _call(turn, event.step), event.error, "error"))
+
+
+def _uncertain(turn: Turn, event: Uncertain) -> Move:
+    call = _call(turn, event.step)
+    asked = AskPerson(step=call.step, index=call.index, kind="outcome", verdict=call.verdict, reason=event.error)
+    return turn, (asked,)
+
+
+def _decided(turn: Turn, event: Decided) -> Move:
+    call, decision = _call(turn, event.step), event.decision
+    if decision.choice in ("approve", "not happened"):
+        return turn, (_run(turn, call, _permit(turn, call, decision)),)
+    if decision.choice in ("deny", "expired"):
+        return _end_call(turn, call.step, _answer(turn, call, decision.reason, "denied"))
+    if decision.choice == "happened":
+        text = '{"happened":true,"note":"A person confirmed that this took effect."}'
+        return _end_call(turn, call.step, _answer(turn, call, text, "ok"))
+    return turn, (Fail(kind="UnknownOutcome", reason=decision.reason),)
+
+
+def _end_call(turn: Turn, name: str, answer: Entry) -> Move:
+    calls = tuple(_with_answer(call, answer) if call.step == name else call for call in turn.calls)
+    return _settle(_with(turn, calls=calls), ())
+
+
+def _settle(turn: Turn, commands: tuple[Command, ...]) -> Move:
+    """Once every call of the message has an answer, the model reads them, in the message's order."""
+    answers = [call.answer for call in turn.calls if call.answer]
+    if len(answers) < len(turn.calls):
+        return turn, commands
+    return _ask_model(_with(turn, new=tuple(answers)))
+
+
+def _run(turn: Turn, call: Call, permit: Permit) -> CallTool:
+    return CallTool(step=call.step, index=call.index, message=turn.message, head=turn.head, permit=permit)
+
+
+def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
+    return Permit(
+        step=call.step,
+        tool=call.verdict.tool,
+        args_digest=call.verdict.args_digest,
+        policy=turn.policy,
+        source="person" if decision else "rule",
+        request=decision.request if decision else "",
+        expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
+    )
+
+
+def _call(turn: Turn, name: str) -> Call:
+    return next(call for call in turn.calls if call.step == name)
+
+
+def _answer(turn: Turn, call: Call, text: str, status: Status) -> Entry:
+    verdict = call.verdict
+    return _entry(turn, Message(role="tool", text=text, call=verdict.id, tool=verdict.tool, status=status))
+
+
+def _entry(turn: Turn, message: Message) -> Entry:
+    item = make_item(message, turn.key)
+    return Entry(digest=item.digest, text=item.text)
+
+
+def _with(turn: Turn, **changes: Any) -> Turn:
+    return turn.model_copy(update=changes)
+
+
+def _with_answer(call: Call, answer: Entry) -> Call:
+    return call.model_copy(update={"answer": answer})
+
+
+def _next_step(turn: Turn) -> tuple[Turn, str]:
+    number = turn.steps + 1
+    return _with(turn, steps=number), f"{turn.thread}.{number}" if turn.thread else str(number)
+
+
+Handler = Callable[[Turn, Any], Move]
+TABLES: Mapping[int, Mapping[type[Event], Handler]] = {
+    1: {
+        Begin: _begin,
+        Replied: _replied,
+        Returned: _returned,
+        Broke: _broke,
+        Uncertain: _uncertain,
+        Decided: _decided,
+    },
+}
+CURRENT = 1

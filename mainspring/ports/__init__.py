@@ -1,0 +1,1 @@
+"""Extension points: one abstract class a file, each with a conformance suite in `mainspring.testing`."""

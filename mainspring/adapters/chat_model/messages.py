@@ -1,0 +1,106 @@
+"""Between our messages and langchain's. Activity side, no I/O."""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+from mainspring.core.canonical import Json
+from mainspring.core.messages import Message, ToolCall
+from mainspring.core.spec import ToolSpec
+from mainspring.ports.model import ModelRequest
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage, BaseMessage
+
+UNPARSED = "__unparsed__"
+"""Stands alone in the arguments of a call that was not JSON, so that the schema check shows it to the model."""
+
+FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
+
+
+def to_langchain(request: ModelRequest) -> "list[BaseMessage]":
+    """The thread for a provider: instructions first, then each message.
+
+    Calls get new ids made from their place: ids of one thread may repeat, which some providers refuse.
+    """
+    from langchain_core.messages import SystemMessage
+
+    sent: list[BaseMessage] = [SystemMessage(_instructions(request))]
+    ids: dict[str, str] = {}
+    for place, message in enumerate(request.messages):
+        if message.role == "assistant":
+            ids = {call.id: f"call_{place}_{number}" for number, call in enumerate(message.calls)}
+        sent.append(_one(message, ids))
+    return sent
+
+
+def tool_schemas(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
+    """The tools in the OpenAI form, which langchain translates for every provider."""
+    return [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
+        }
+        for tool in tools
+    ]
+
+
+def calls_of(message: "AIMessage") -> tuple[ToolCall, ...]:
+    """The calls of a reply, each id once, with those the provider's client could not parse at the end."""
+    asked: list[ToolCall] = []
+    for call in message.tool_calls:
+        asked.append(ToolCall(id=_unused(call["id"], asked), name=call["name"] or "unnamed", args=call["args"]))
+    for wrong in message.invalid_tool_calls:
+        args: dict[str, Json] = {UNPARSED: wrong["args"] or ""}
+        asked.append(ToolCall(id=_unused(wrong["id"], asked), name=wrong["name"] or "unnamed", args=args))
+    return tuple(asked)
+
+
+def text_of(message: "AIMessage", *, as_json: bool) -> str:
+    """The text of a reply; where JSON was asked for, without the Markdown fence models like to add."""
+    text = str(message.text)
+    fenced = FENCE.fullmatch(text) if as_json else None
+    return fenced.group(1) if fenced else text
+
+
+def _instructions(request: ModelRequest) -> str:
+    if request.result_schema is None:
+        return request.instructions
+    schema = json.dumps(request.result_schema, ensure_ascii=False)
+    return (
+        f"{request.instructions}\n\nWhen you are done, and not before, answer with one JSON object and nothing else. "
+        f"It must fit this JSON schema:\n{schema}"
+    )
+
+
+def _one(message: Message, ids: dict[str, str]) -> "BaseMessage":
+    from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+    if message.role == "assistant":
+        calls = [
+            {"name": _sendable(call.name), "args": cast("dict[str, Any]", call.args), "id": ids[call.id]}
+            for call in message.calls
+        ]
+        return AIMessage(content=message.text, tool_calls=calls)
+    if message.role == "tool":
+        status = "success" if message.status == "ok" else "error"
+        return ToolMessage(content=message.text, tool_call_id=ids.get(message.call, message.call), status=status)
+    if message.role == "note":
+        # Not a system message: a note may hold what a customer once wrote, and not every provider takes a second one.
+        return HumanMessage(f"[note, not written by the user]\n{message.text}")
+    return HumanMessage(message.text)
+
+
+def _sendable(name: str) -> str:
+    """Providers refuse a whole thread for one invented tool name with other characters in it."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "unnamed"
+
+
+def _unused(given: str | None, asked: Sequence[ToolCall]) -> str:
+    """The provider's id, or the next number where it gave none or gave it twice."""
+    taken = {call.id for call in asked}
+    if given and given not in taken:
+        return given
+    return next(name for name in (f"call_{number}" for number in count(1)) if name not in taken)

@@ -1,0 +1,90 @@
+"""`mainspring approve`, `deny`, `answer`: what an approver says at a terminal. The edge.
+
+The same updates as in the Temporal Web UI and the `temporal` CLI; the run itself judges whether they fit.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mainspring.contracts import names
+from mainspring.errors import UsageError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+ANSWERS_WITHIN = 20
+"""Seconds a worker has to take a decision in."""
+
+Run = Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]
+Request = Annotated[str, typer.Argument(help="Number of the request, as its card says.", show_default=False)]
+
+
+class Outcome(StrEnum):
+    """What a person found out about a call that ended without a known result."""
+
+    HAPPENED = "happened"
+    NOT_HAPPENED = "not-happened"
+    GIVE_UP = "give-up"
+
+
+def approve(
+    run: Run, request: Request, comment: Annotated[str, typer.Option(help="Kept with the decision.")] = ""
+) -> None:
+    """Approve a request of a run that waits."""
+    _decide(run, names.APPROVE, {"request": request, "comment": comment})
+
+
+def deny(run: Run, request: Request, reason: Annotated[str, typer.Option(help="What the model is told.")] = "") -> None:
+    """Deny a request of a run that waits."""
+    _decide(run, names.DENY, {"request": request, "comment": reason})
+
+
+def answer(
+    run: Run,
+    request: Request,
+    outcome: Annotated[Outcome, typer.Argument(help="What you found out.", show_default=False)],
+) -> None:
+    """Say how a call ended whose result is not known."""
+    _decide(run, names.ANSWER, {"request": request, "outcome": outcome.value})
+
+
+async def send(client: "Client", run: str, name: str, form: dict[str, str]) -> str:
+    """Send a decision to a run; gives the sentence it is recorded with.
+
+    Raises:
+        UsageError: there is no such run, it has ended, it does not accept this, or no worker answers.
+    """
+    import asyncio
+
+    from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+    from temporalio.exceptions import FailureError
+    from temporalio.service import RPCError
+
+    from mainspring.cli import runs
+
+    status = (await runs.describe(client, run)).status
+    if status is not None and status.name != "RUNNING":
+        raise UsageError(f"Run {run!r} has ended ({status.name.lower()}), so nothing waits for a decision.")
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            handle = client.get_workflow_handle(run)
+            return await handle.execute_update(name, form, result_type=str)  # pyright: ignore[reportUnknownMemberType] - an overload of the SDK
+    except WorkflowUpdateFailedError as error:
+        cause = error.cause
+        raise UsageError(cause.message if isinstance(cause, FailureError) else str(cause)) from None
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        why = f"No worker answered for run {run!r} within {ANSWERS_WITHIN} s, so it is not known whether this counts."
+        raise UsageError(f"{why} See that a worker runs ('mainspring doctor' tells), then try again.") from None
+    except RPCError as error:
+        raise UsageError(f"Run {run!r} did not take this: {error.message}.") from None
+
+
+def _decide(run: str, name: str, form: dict[str, str]) -> None:
+    from mainspring.cli import interrupt, runs
+
+    async def decide() -> str:
+        return await send(await runs.connect_as_person(), run, name, form)
+
+    typer.echo(interrupt.run(decide()))

@@ -1,0 +1,57 @@
+"""Finds runs on the server, and says in words when one is not there. The edge."""
+
+import getpass
+import socket
+from typing import TYPE_CHECKING
+
+from mainspring.errors import SetupError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecutionDescription
+
+LISTED = 20
+"""How many runs an unknown name is compared with."""
+
+
+async def connect_as_person() -> "Client":
+    """A client that says who sits at the terminal: decisions are recorded with it, as claimed.
+
+    Raises:
+        SetupError: no server answers.
+    """
+    from mainspring.serve import connect
+
+    client = await connect()
+    client.service_client.config.identity = f"mainspring-cli:{getpass.getuser()}@{socket.gethostname()}"
+    return client
+
+
+async def find(client: "Client", run: str) -> "WorkflowExecutionDescription | None":
+    """The newest execution with the workflow id `run`; None where there never was one, or it is gone.
+
+    Raises:
+        SetupError: the server does not say.
+    """
+    from temporalio.service import RPCError, RPCStatusCode
+
+    try:
+        return await client.get_workflow_handle(run).describe()
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise SetupError(f"The Temporal server says nothing of run {run!r}: {error.message}.") from None
+
+
+async def describe(client: "Client", run: str) -> "WorkflowExecutionDescription":
+    """The newest execution with the workflow id `run`.
+
+    Raises:
+        UsageError: there is none; it names some that exist.
+        SetupError: the server does not say.
+    """
+    found = await find(client, run)
+    if found is not None:
+        return found
+    known = [each.id async for each in client.list_workflows(limit=LISTED)]
+    where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
+    raise UsageError(f"There is no run {run!r} in {where}.{did_you_mean(run, known)}")

@@ -1,0 +1,71 @@
+"""`mainspring worker` and `mainspring dev`: what keeps running until it is told to end. The edge."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import typer
+
+from mainspring.contracts.names import WAITS_FOR
+
+if TYPE_CHECKING:
+    from mainspring.serve import Project
+    from mainspring.settings import Settings
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="'playbook', or 'provider:name' such as 'openai:gpt-5.2'.", show_default=False),
+]
+
+
+def worker(model: Model = None) -> None:
+    """Run the worker of the project in this folder, on the Temporal server that is configured."""
+    from mainspring.cli import interrupt
+    from mainspring.serve import load_project, serve
+    from mainspring.settings import read_settings
+
+    settings = read_settings(model=model)
+    interrupt.run(serve(load_project(Path.cwd()), settings))
+
+
+def dev(model: Model = None) -> None:
+    """Run a Temporal server with its Web UI, and the worker of the project in this folder, until Ctrl-C."""
+    from mainspring.cli import interrupt
+    from mainspring.serve import load_project
+    from mainspring.settings import read_settings
+
+    settings = read_settings(model=model)
+    interrupt.run(_serve_all(load_project(Path.cwd()), settings))
+
+
+def inbox(ui_url: str) -> str:
+    """The page of the Web UI that lists what waits for a person."""
+    query = quote(f"{WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'")
+    return f"{ui_url}/namespaces/default/workflows?query={query}"
+
+
+def point_to(variables: dict[str, str]) -> None:
+    """Make this process, and what it starts, use this Temporal server and none that was configured before."""
+    for name in [each for each in os.environ if each.startswith("TEMPORAL_")]:
+        del os.environ[name]
+    os.environ.update(variables)
+
+
+async def _serve_all(project: "Project", settings: "Settings") -> None:
+    from mainspring.cli.lines import start_run
+    from mainspring.devserver import DevServer
+    from mainspring.serve import connect, working
+
+    async with DevServer(settings.state) as server:
+        point_to(server.environment)
+        name = next(iter([*project.graphs, *project.agents]), "YOUR-AGENT")
+        start = start_run(name, "Order 1042 arrived broken", task_queue=settings.task_queue, address=server.address)
+        async with working(project, await connect(), settings):
+            typer.echo(f"Temporal server  {server.address}")
+            typer.echo(f"Web UI           {server.ui_url}")
+            typer.echo(f"Waiting runs     {inbox(server.ui_url)}")
+            typer.echo(f"Start a run      {start}")
+            typer.echo("Ctrl-C ends it; runs are kept, and go on with the next start.")
+            await asyncio.Event().wait()

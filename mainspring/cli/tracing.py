@@ -1,0 +1,60 @@
+"""`mainspring trace`: a run's steps as a tree, rebuilt from its history. The edge."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mainspring.errors import MainspringError
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+    from temporalio.client import Client
+
+    from mainspring.telemetry.trace import Trace
+
+
+def trace(run: Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]) -> None:
+    """Show every step of a run, also while it waits; from the local trace file where the history is gone."""
+    from rich.console import Console
+
+    from mainspring.cli import interrupt
+
+    Console(highlight=False).print(interrupt.run(_tree(run)))
+
+
+async def read_trace(client: "Client", run: str) -> "Trace":
+    """The trace of a run that the server knows, as far as it has come.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    from mainspring.cli import runs
+    from mainspring.telemetry.projection import project
+
+    newest = await runs.describe(client, run)
+    handle = client.get_workflow_handle(run, run_id=newest.run_id)
+    return await project(handle.fetch_history_events(), client.data_converter)
+
+
+def draw(trace: "Trace") -> "Tree":
+    """The trace as a tree, as of now."""
+    from mainspring.telemetry.tree import render
+
+    return render(trace, time.time_ns())
+
+
+async def _tree(run: str) -> "Tree":
+    from mainspring.serve import connect
+    from mainspring.settings import read_settings
+    from mainspring.telemetry import trace_file
+
+    settings = read_settings()
+    try:
+        return draw(await read_trace(await connect(), run))
+    except MainspringError as error:
+        kept = trace_file.read_trace(settings.trace_file, run)
+        if not kept.spans:
+            raise
+        typer.echo(f"{error}\nThis is what {str(settings.trace_file)!r} has of it:", err=True)
+        return draw(kept)

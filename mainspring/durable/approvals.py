@@ -1,0 +1,190 @@
+"""Workflow side. Requests that wait for a person: handlers, card, deadline, search attribute.
+
+For each request, updates are set at run time whose names say what they do, so that the stock Web UI
+needs no JSON; they are gone once it is decided, and `refuse_late` answers clicks that come after.
+"""
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+from mainspring.contracts import names
+from mainspring.core import card
+from mainspring.core.approvals import Choice, Decision, Kind, Request, choices, settled
+from mainspring.core.canonical import Json
+from mainspring.core.spec import AgentSpec
+from mainspring.core.turn import CallVerdict
+from mainspring.durable.failures import failure
+
+_WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
+_FIELDS = {"request", "comment"}
+
+
+class Approvals:
+    """All requests of one run. `indexed` is whether the server knows our search attribute."""
+
+    def __init__(self) -> None:
+        """Nothing is asked yet."""
+        self.indexed = False
+        self.asked_with = ""
+        self._asked = 0
+        self._open: dict[str, Request] = {}
+        self._settled: dict[str, tuple[Request, Decision]] = {}
+
+    @property
+    def waiting(self) -> list[Request]:
+        """What waits for a person now, oldest first."""
+        return list(self._open.values())
+
+    async def ask(  # noqa: PLR0917 - each is a part of the question
+        self, kind: Kind, agent: AgentSpec, step: str, verdict: CallVerdict, args: dict[str, Json], reason: str
+    ) -> Decision:
+        """Wait until a person decides, or the deadline does."""
+        self._asked += 1
+        number = str(self._asked)
+        request = Request(
+            id=number,
+            kind=kind,
+            step=step,
+            agent=agent.name,
+            tool=verdict.tool,
+            args=args,
+            args_digest=verdict.args_digest,
+            rule=verdict.rule,
+            reason=reason,
+            asked=workflow.time(),
+            deadline=workflow.time() + agent.deadline,
+            deny_reasons=agent.deny_reasons,
+        )
+        self._open[number] = request
+        self._show()
+        for name, (choice, said) in choices(request).items():
+            handle, validate = self._handlers(number, choice, said)
+            _set_handler(name, handle, validate)
+        try:
+            await workflow.wait_condition(
+                lambda: number in self._settled,
+                timeout=timedelta(seconds=agent.deadline),
+                timeout_summary=f"waiting for a person: {request.tool} (request {number})",
+            )
+        except TimeoutError:
+            if number not in self._settled:
+                self._expire(request)
+        except BaseException:  # the run is cancelled, or has failed elsewhere: there is nothing left to decide
+            if number not in self._settled:
+                self._close(request)
+            raise
+        return self._settled[number][1]
+
+    def decide(self, number: str, choice: Choice, said: str, form: Any) -> str:
+        """Take a decision; gives the sentence the person reads."""
+        self.check(number, choice, form)
+        comment = str(cast("dict[str, Any]", form).get("comment") or "") if isinstance(form, dict) else ""
+        tool = self._open[number].tool
+        reason = ". ".join(part for part in (said if said != "no reason given" else "", comment) if part)
+        if choice == "deny":
+            reason = reason or "A person denied this call without giving a reason."
+        elif choice == "give up":
+            reason = f"A person gave up on {tool}, whose outcome is not known" + (f": {reason}" if reason else ".")
+        update = workflow.current_update_info()
+        self._settle(self._open[number], choice, reason, update.id if update else "")
+        return f"Request {number} ({tool}): {choice}. Recorded."
+
+    def check(self, number: str, choice: Choice, form: Any) -> None:
+        """Refuse a decision that does not fit, in words.
+
+        Raises:
+            ApplicationError: NotAccepted; nothing is recorded.
+        """
+        if form is not None and not isinstance(form, dict):
+            raise failure(
+                "NotAccepted", 'Data must be empty or an object such as {"comment": "checked with the shop"}.'
+            )
+        given = cast("dict[str, Any]", form or {})
+        unknown = sorted(set(given) - _FIELDS)
+        if unknown:
+            raise failure("NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request' and 'comment'.")
+        if given.get("request") is not None and str(given["request"]) != number:
+            raise failure("NotAccepted", f"This is request {number}, but Data names request {given['request']}.")
+        if number in self._settled:
+            raise failure("NotAccepted", settled(*self._settled[number]))
+        request = self._open.get(number)
+        if request is None:
+            raise failure("NotAccepted", f"There is no request {number}. {self._what_waits()}")
+        if (request.kind == "outcome") != (choice in ("happened", "not happened", "give up")):
+            right = "answer" if request.kind == "outcome" else "approve or deny"
+            raise failure("NotAccepted", f"Request {number} is decided with {right}, not with {choice!r}.")
+
+    def number_in(self, form: Any, verb: str) -> str:
+        """The request id of a form sent to a stable update; it is never guessed.
+
+        Raises:
+            ApplicationError: NotAccepted, when there is none.
+        """
+        number = cast("dict[str, Any]", form).get("request") if isinstance(form, dict) else None
+        if not isinstance(number, str | int):
+            raise failure("NotAccepted", f'{verb} needs the request id: {{"request": "1"}}. {self._what_waits()}')
+        return str(number)
+
+    def refuse_late(self, name: str) -> None:
+        """Answer an update that is not (or no longer) there.
+
+        Raises:
+            ApplicationError: NotAccepted, always.
+        """
+        for request, decision in self._settled.values():
+            if name in choices(request):
+                raise failure("NotAccepted", settled(request, decision))
+        raise failure("NotAccepted", f"There is no update {name!r} here. {self._what_waits()}")
+
+    def _expire(self, request: Request) -> None:
+        if request.kind == "approval":
+            self._settle(request, "expired", f"Nobody decided in time, so {request.tool} was not allowed.", "")
+        else:
+            reason = f"Nobody said in time whether {request.tool} took effect, so its outcome is not known."
+            self._settle(request, "give up", reason, "")
+
+    def _settle(self, request: Request, choice: Choice, reason: str, update: str) -> None:
+        decision = Decision(request=request.id, choice=choice, reason=reason, update=update, decided=workflow.time())
+        self._settled[request.id] = (request, decision)
+        self._close(request)
+
+    def _close(self, request: Request) -> None:
+        del self._open[request.id]
+        for name in choices(request):
+            _set_handler(name)
+        self._show()
+
+    def _show(self) -> None:
+        requests = self.waiting
+        deadlines = {r.id: f"{datetime.fromtimestamp(r.deadline, UTC):%Y-%m-%d %H:%M} UTC" for r in requests}
+        working = card.working(workflow.info().workflow_type)
+        workflow.set_current_details(card.card(requests, self.asked_with, deadlines) if requests else working)
+        if self.indexed:
+            first = requests[0] if requests else None
+            update = _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()
+            workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - theirs
+
+    def _what_waits(self) -> str:
+        if not self._open:
+            return "Nothing waits for a person now."
+        return "Waiting: " + ", ".join(f"request {r.id} ({r.tool})" for r in self.waiting) + "."
+
+    def _handlers(
+        self, number: str, choice: Choice, said: str
+    ) -> tuple[Callable[..., Coroutine[Any, Any, str]], Callable[..., None]]:
+        async def handle(form: Any = None) -> str:
+            return self.decide(number, choice, said, form)
+
+        def validate(form: Any = None) -> None:
+            self.check(number, choice, form)
+
+        return handle, validate
+
+
+def _set_handler(name: str, handle: Any = None, validate: Any = None) -> None:
+    """Set an update by name at run time; without a handler it is gone."""
+    workflow.set_update_handler(name, handle, validator=validate)  # pyright: ignore[reportUnknownMemberType] - theirs

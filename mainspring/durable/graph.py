@@ -1,0 +1,238 @@
+"""Workflow side. Runs a LangGraph graph inside the workflow; the only module that meets LangGraph.
+
+A node is a function of the state. It does I/O only through `ask` and `use`, which become steps of the
+run; sync functions are made async here, because LangGraph would send them to a thread, which a
+workflow refuses. LangGraph's own task ids are random on replay and are never shown or stored.
+"""
+
+import asyncio
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, cast
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+
+from mainspring.contracts.steps import CallRef, NodeSpan, Step, Timing, ToolOutcome, ToolWork
+from mainspring.core.approvals import PERMIT_SECONDS, Decision, Permit
+from mainspring.core.canonical import Json
+from mainspring.core.ledger import Entry, Head, make_item
+from mainspring.core.messages import Message, ToolCall
+from mainspring.core.spec import ToolSpec
+from mainspring.core.turn import CallVerdict
+from mainspring.definitions import STAGE, Graph
+from mainspring.durable.conversation import Conversation
+from mainspring.durable.failures import cause_of, failure, type_of
+from mainspring.durable.running import Running
+from mainspring.errors import MainspringError, ToolError
+
+GRAPHS: dict[str, Graph] = {}
+"""The graphs this process serves, by name; `serve` fills it before the worker starts."""
+
+_NODE: ContextVar["_Node"] = ContextVar("mainspring_node")
+
+
+class _Node:
+    """One execution of a graph node, and the steps it has made."""
+
+    def __init__(self, name: str, step: str) -> None:
+        self.name = name
+        self.step = step
+        self._steps = 0
+
+    def next(self) -> str:
+        self._steps += 1
+        return f"{self.step}.{self._steps}"
+
+
+async def hold_graph(run: Running) -> tuple[str, Json]:
+    """Run the graph to its end: its answer, and the rest of its state as JSON.
+
+    Raises:
+        ApplicationError: GraphFailed, naming node and cause; or what failed inside a node.
+    """
+    graph = GRAPHS.get(run.spec.name)
+    if graph is None:
+        # Not a failure of the run: another worker has the graph, or the next deploy brings it back.
+        raise RuntimeError(f"graph {run.spec.name!r} was admitted, but this worker does not define it.")
+    compiled = _Wrapped(run, graph).compile()
+    known = set(graph.graph.state_schema.__annotations__)
+    given = {"input": run.given.input, "user": run.given.user, "tenant": run.given.tenant}
+    token = STAGE.set(_Stage(run))
+    try:
+        state: dict[str, Any] = await compiled.ainvoke({k: v for k, v in given.items() if k in known})
+    finally:
+        STAGE.reset(token)
+    rest = {k: v for k, v in state.items() if k not in given and k != "answer"}
+    try:
+        result = cast("Json", json.loads(json.dumps(rest, default=_jsonable)))
+    except (TypeError, ValueError) as error:
+        raise failure("GraphFailed", f"graph {graph.name!r} ended with a state that is no JSON: {error}") from None
+    return str(state.get("answer", "")), result
+
+
+class _Wrapped:
+    """The author's graph with every function made fit for a workflow."""
+
+    def __init__(self, run: Running, graph: Graph) -> None:
+        self._run = run
+        self._graph = graph
+        self._count = 0
+
+    def compile(self) -> Any:
+        """Compile a copy whose nodes are steps and whose routers are async."""
+        from langgraph.graph import StateGraph
+
+        source = self._graph.graph
+        copy: Any = StateGraph(
+            source.state_schema, input_schema=source.input_schema, output_schema=source.output_schema
+        )
+        for name, node in source.nodes.items():
+            copy.add_node(
+                name,
+                self._step(name, node.runnable.func or node.runnable.afunc),
+                defer=node.defer,
+                metadata=node.metadata,
+                input_schema=node.input_schema,
+                destinations=node.ends or None,
+            )
+        for start, end in source.edges:
+            copy.add_edge(start, end)
+        for starts, end in source.waiting_edges:
+            copy.add_edge(list(starts), end)
+        for start, branches in source.branches.items():
+            for branch in branches.values():
+                copy.add_conditional_edges(start, self._route(start, branch.path), branch.ends)
+        return copy.compile()
+
+    def _step(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)  # LangGraph reads the signature for what to inject (config, runtime …)
+        async def run_node(state: Any, **injected: Any) -> Any:
+            self._count += 1
+            node = _Node(name, str(self._count))
+            token = _NODE.set(node)
+            start = workflow.time_ns()
+            try:
+                return await self._guarded(name, functools.partial(function, state, **injected))
+            finally:
+                self._run.nodes.append(
+                    NodeSpan(step=node.step, node=name, timing=Timing(start=start, end=workflow.time_ns()))
+                )
+                _NODE.reset(token)
+
+        return run_node
+
+    def _route(self, name: str, path: Any) -> Callable[..., Any]:
+        function: Callable[..., Any] = path.func or path.afunc
+
+        @functools.wraps(function)
+        async def route(state: Any, **injected: Any) -> Any:
+            return await self._guarded(f"router of {name}", functools.partial(function, state, **injected))
+
+        return route
+
+    async def _guarded(self, name: str, call: Callable[[], Any]) -> Any:
+        try:
+            found = call()
+            return await found if inspect.isawaitable(found) else found
+        except (FailureError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an author's node raises
+            # A plain exception would fail the workflow task again and again; nobody would be told.
+            what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
+            raise failure("GraphFailed", f"graph {self._graph.name!r}, node {name!r}: {what}") from None
+
+
+class _Stage:
+    """`ask` and `use` of one run's nodes."""
+
+    def __init__(self, run: Running) -> None:
+        self._run = run
+
+    async def ask(self, agent: str, text: str) -> str:
+        node = _NODE.get()
+        try:
+            spec = self._run.spec.agent(agent)
+        except KeyError:
+            raise ToolError(f"agent {agent!r} is not among Graph({self._run.spec.name!r}, agents=[…]).") from None
+        return await Conversation(self._run, spec, node.next(), node.name).hold(text)
+
+    async def use(self, tool: str, args: Mapping[str, Json]) -> Json:
+        node = _NODE.get()
+        own = self._run.spec.agent(self._run.spec.name)
+        spec = own.tool(tool)
+        if spec is None:
+            raise ToolError(f"tool {tool!r} is not among Graph({own.name!r}, tools=[…]).")
+        step = node.next()
+        call = ToolCall(id=f"call_{step.replace('.', '_')}", name=tool, args=dict(args))
+        item = make_item(Message(role="assistant", calls=(call,)), self._run.ref.key)
+        work = ToolWork(
+            run=self._run.ref,
+            step=Step(id=step, agent=own.name, node=node.name),
+            tool=tool,
+            head=Head(thread=step),
+            new=(Entry(digest=item.digest, text=item.text),),
+            call=CallRef(message=item.digest, index=0),
+        )
+        return await self._through_gate(spec, work, call)
+
+    async def _through_gate(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> Json:
+        outcome = await self._attempt(tool, work, call)
+        while outcome.ask:
+            own = self._run.spec.agent(self._run.spec.name)
+            verdict = outcome.ask
+            decision = await self._run.approvals.ask(
+                "approval", own, work.step.id, verdict, dict(call.args), verdict.reason
+            )
+            if decision.choice != "approve":
+                raise ToolError(f"{tool.name} was not allowed: {decision.reason}")
+            work = work.model_copy(update={"permit": self._permit(work, verdict, decision)})
+            outcome = await self._attempt(tool, work, call)
+        if outcome.item is None:
+            raise ToolError(f"{tool.name} gave nothing.")
+        message = Message.model_validate_json(outcome.item.text)
+        if message.status != "ok":
+            raise ToolError(f"{tool.name}: {message.text}")
+        return message.value
+
+    async def _attempt(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> ToolOutcome:
+        while True:
+            try:
+                return await self._run.call_tool(tool, work)
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    raise
+                if tool.effect != "once" or type_of(error) == "NotDone":
+                    raise ToolError(f"{tool.name} failed: {cause_of(error)}") from None
+                await self._settle_outcome(tool, work, call, cause_of(error))
+
+    async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall, reason: str) -> None:
+        """Ask a person how a `once` call ended; returns only where it may be run again."""
+        own = self._run.spec.agent(self._run.spec.name)
+        digest = work.permit.args_digest if work.permit else ""
+        verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=digest)
+        decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(call.args), reason)
+        if decision.choice == "happened":
+            raise ToolError(f"{tool.name}: a person confirmed that it took effect, but its result is not known.")
+        if decision.choice != "not happened":
+            raise failure("UnknownOutcome", decision.reason)
+
+    def _permit(self, work: ToolWork, verdict: CallVerdict, decision: Decision) -> Permit:
+        return Permit(
+            step=work.step.id,
+            tool=work.tool,
+            args_digest=verdict.args_digest,
+            policy=self._run.ref.spec,
+            source="person",
+            request=decision.request,
+            expires=decision.decided + PERMIT_SECONDS,
+        )
+
+
+def _jsonable(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} in the graph's state is no JSON value")

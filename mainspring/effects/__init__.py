@@ -1,0 +1,1 @@
+"""Activity side: touches the world, may run twice. One module an activity, plus the ledger they read."""

@@ -1,0 +1,106 @@
+"""Activity side. `admit`: resolves a name to the definition the run will carry, and recalls memory."""
+
+import secrets
+import time
+
+from temporalio import activity
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from mainspring.contracts import names
+from mainspring.contracts.steps import Admission, AdmitRequest, RunRef, Timing
+from mainspring.core.ledger import Item, make_item
+from mainspring.core.messages import Message
+from mainspring.core.rules import InputFacts
+from mainspring.core.spec import AgentSpec, Spec
+from mainspring.core.turn import CURRENT
+from mainspring.effects.world import World
+from mainspring.errors import did_you_mean
+from mainspring.telemetry.spans import admit_span
+
+_SPEC_LIMIT = 128 * 1024
+
+
+async def admit(world: World, asked: AdmitRequest) -> Admission:
+    """Let a run in, or say why not.
+
+    Raises:
+        ApplicationError: UnknownName (retried by the workflow: a deploy may be under way), SpecTooLarge.
+    """
+    start = time.time_ns()
+    spec = _resolve(world, asked.name)
+    key = secrets.token_hex(16)
+    item = make_item(spec, key)
+    if len(item.text) > _SPEC_LIMIT:
+        largest = max(spec.agents, key=lambda a: len(a.model_dump_json()))
+        raise ApplicationError(
+            f"the definition of {asked.name!r} has {len(item.text)} bytes, at most {_SPEC_LIMIT} fit. "
+            f"The largest part is agent {largest.name!r}: shorten its instructions, rules or playbook.",
+            type="SpecTooLarge",
+            non_retryable=True,
+        )
+    run = RunRef(name=asked.name, first=asked.first, key=key, spec=item.digest)
+    refusal, rule = _judge(world, run, spec, asked)
+    recalled, notes = await _recall(world, asked, key)
+    admission = Admission(
+        key=key,
+        spec=item,
+        recalled=recalled,
+        notes=notes,
+        refusal=refusal,
+        rule=rule,
+        indexed=await _is_indexed(),
+        timing=Timing(start=start, end=time.time_ns()),
+    )
+    world.exporter.export([admit_span(asked, admission)])
+    return admission
+
+
+def _resolve(world: World, name: str) -> Spec:
+    agents: tuple[AgentSpec, ...]
+    if graph := world.graphs.get(name):
+        reached = {a.name: a.spec(world.default_model) for a in graph.reach()}
+        agents = (graph.spec(), *reached.values())
+        return Spec(name=name, kind="graph", agents=agents, turn=CURRENT)
+    if agent := world.agents.get(name):
+        agents = tuple({a.name: a.spec(world.default_model) for a in agent.reach()}.values())
+        return Spec(name=name, kind="agent", agents=agents, turn=CURRENT)
+    known = [*world.agents, *world.graphs]
+    raise ApplicationError(
+        f"no agent or graph is named {name!r}.{did_you_mean(name, known)} "
+        f"The worker serves: {', '.join(sorted(known)) or 'nothing'}.",
+        type="UnknownName",
+    )
+
+
+def _judge(world: World, run: RunRef, spec: Spec, asked: AdmitRequest) -> tuple[str, str]:
+    for agent in spec.agents:
+        facts = InputFacts(agent=agent.name, user=asked.input.user, tenant=asked.input.tenant, text=asked.input.input)
+        judged = world.judge(run, agent).judge_input(facts)
+        if judged.verdict == "deny":
+            return judged.reason, judged.rule
+    return "", ""
+
+
+async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | None, int]:
+    if not asked.input.user:
+        return None, 0
+    notes = await world.memory.recall(asked.input.tenant, asked.input.user)
+    if not notes:
+        return None, 0
+    lines = "\n".join(f"- {note.at[:10]}: {note.text}" for note in notes)
+    message = Message(role="note", text=f"What is known of this user from earlier runs, newest first:\n{lines}")
+    return make_item(message, key), len(notes)
+
+
+async def _is_indexed() -> bool:
+    """Whether the server knows our search attribute; a server that will not say counts as no."""
+    client = activity.client()
+    try:
+        found = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError:
+        return False
+    return names.WAITS_FOR in found.custom_attributes

@@ -1,0 +1,151 @@
+"""Activity side. `call_tool`: checks the permit, asks the rules once more, runs the tool.
+
+Everything before the tool's own code is certain not to have had an effect, and says so (`NotDone`);
+from there on a `once` tool may have, whatever it raises.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from temporalio.exceptions import ApplicationError
+
+from mainspring.contracts.steps import RunRef, Step, Timing, ToolOutcome, ToolWork
+from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.ledger import make_item
+from mainspring.core.messages import Message, Status, ToolCall, finished_calls
+from mainspring.core.rules import CallFacts, Judgement
+from mainspring.core.spec import ToolSpec
+from mainspring.core.tool import Context, Tool
+from mainspring.core.turn import CallVerdict
+from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.world import World
+from mainspring.errors import MainspringError, NotDone, ToolError
+from mainspring.ports.memory import Note
+from mainspring.telemetry.spans import tool_span
+
+_RESULT_LIMIT = 128 * 1024
+
+
+async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
+    """Run one call, if its permit (or, without one, the rules) let it.
+
+    Raises:
+        ApplicationError: NotDone (certainly nothing happened), ToolFailed (retried unless `once`).
+    """
+    start = time.time_ns()
+    async with heartbeating():
+        try:
+            call, tool, spec, judged = await _at_the_door(world, work)
+        except Exception as error:
+            what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
+            raise ApplicationError(f"{work.tool} was not run: {what}", type="NotDone") from None
+        if judged.verdict == "deny":
+            outcome = _outcome(work, call, judged.reason, "denied", start, judged.rule)
+        elif judged.verdict == "ask":
+            outcome = ToolOutcome(
+                ask=_verdict(work, call, tool, judged), timing=Timing(start=start, end=time.time_ns())
+            )
+        else:
+            text, status = await _run(world, work, call, tool, spec)
+            outcome = _outcome(work, call, text, status, start)
+    if outcome.item:
+        world.ledger.keep(work.run, [outcome.item])
+    if not outcome.ask:
+        world.exporter.export([tool_span(work, outcome)])
+    return outcome
+
+
+async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, ToolSpec, Judgement]:
+    """Find the call and its tool, check the permit, and ask the rules; with a permit only `deny` counts."""
+    spec = await world.ledger.spec(work.run)
+    agent = spec.agent(work.step.agent)
+    thread = await world.ledger.thread(work.run, work.head, work.new)
+    message = next((m for m in reversed(thread) if m.role == "assistant"), None)
+    if message is None:
+        raise ToolError("the thread holds no message that calls it")
+    call = message.calls[work.call.index]
+    tool, tool_spec = world.tools.get(work.tool), agent.tool(work.tool)
+    if tool is None or tool_spec is None:
+        raise ToolError("this worker does not have it; deploy the tool again, or deny the call")
+    args = tool.parse(call.args)
+    if work.permit:
+        wrong = work.permit.misfit(
+            step=work.step.id,
+            tool=call.name,
+            args_digest=digest(canonical(args), work.run.key),
+            policy=work.run.spec,
+            now=time.time(),
+        )
+        if wrong:
+            raise ToolError(wrong)
+    facts = CallFacts(
+        agent=agent.name,
+        user=work.run.user,
+        tenant=work.run.tenant,
+        tool=call.name,
+        effect=tool_spec.effect,
+        args=args,
+        results=finished_calls(thread),
+    )
+    judged = world.judge(work.run, agent).judge_call(facts)
+    if work.permit and judged.verdict != "deny":
+        judged = Judgement(verdict="allow")
+    return call, tool, tool_spec, judged
+
+
+async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: ToolSpec) -> tuple[str, Status]:
+    context = _context(world, work.run, work.step)
+    try:
+        async with asyncio.timeout(spec.timeout):
+            if tool.is_async:
+                value = await tool.call(call.args, context)
+            else:
+                value = await asyncio.to_thread(tool.call, call.args, context)
+        text = canonical(tool.dump(value))
+    except ToolError as error:
+        return str(error), "error"
+    except NotDone as error:
+        raise ApplicationError(f"{tool.name} was not done: {error}", type="NotDone") from None
+    except TimeoutError:
+        raise ApplicationError(f"it did not end within {spec.timeout:g} s", type="ToolFailed") from None
+    except Exception as error:
+        raise ApplicationError(f"{type(error).__name__}: {error}", type="ToolFailed") from error
+    if len(text) > _RESULT_LIMIT:
+        too_large = f"{tool.name} ran, but its result has {len(text)} bytes and at most {_RESULT_LIMIT} are kept."
+        return f"{too_large} Ask for less.", "error"
+    return text, "ok"
+
+
+def _context(world: World, run: RunRef, step: Step) -> Context:
+    key = f"{run.first}:{step.id}"
+
+    async def remember(note: str) -> None:
+        if not run.user:
+            raise ToolError("this run names no user, so there is nobody to remember this of")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        await world.memory.remember(run.tenant, run.user, Note(text=note, run=run.first, at=now), key)
+
+    return Context(
+        run=run.first, agent=step.agent, idempotency_key=key, user=run.user, tenant=run.tenant, remember=remember
+    )
+
+
+def _verdict(work: ToolWork, call: ToolCall, tool: Tool, judged: Judgement) -> CallVerdict:
+    args: dict[str, Json] = tool.parse(call.args)
+    return CallVerdict(
+        id=call.id,
+        tool=call.name,
+        verdict="ask",
+        args_digest=digest(canonical(args), work.run.key),
+        rule=judged.rule,
+        reason=judged.reason,
+        matched=judged.matched,
+    )
+
+
+def _outcome(  # noqa: PLR0917 - each is a part of the outcome
+    work: ToolWork, call: ToolCall, text: str, status: Status, start: int, rule: str = ""
+) -> ToolOutcome:
+    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status)
+    item = make_item(message, work.run.key)
+    return ToolOutcome(item=item, status=status, rule=rule, timing=Timing(start=start, end=time.time_ns()))

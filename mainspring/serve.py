@@ -1,0 +1,275 @@
+"""Assembly: joins the application to the engine, checks it, connects, and runs the worker."""
+
+import asyncio
+import dataclasses
+import importlib
+import pkgutil
+import signal
+import sys
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from mainspring.core.tool import Tool
+from mainspring.definitions import Agent, Graph, remember
+from mainspring.durable.graph import GRAPHS
+from mainspring.durable.run import AnyRun
+from mainspring.effects.activities import Activities
+from mainspring.effects.world import World
+from mainspring.errors import DefinitionError, SetupError, UsageError
+from mainspring.ports.memory import Memory
+from mainspring.ports.model import Model
+from mainspring.settings import Settings, read_settings
+from mainspring.telemetry.export import Exporter
+
+_STICKY = timedelta(seconds=2)
+"""How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
+_THROTTLE = timedelta(seconds=1)
+"""How soon a heartbeat is passed on, and so a cancellation noticed."""
+
+
+class Project:
+    """The application handed to the engine: packages (every `Agent`, `Graph` and tool in them) or definitions.
+
+    `models` adds models by name (`Agent(model=…)` or the worker's setting may name them), `memory`
+    replaces the SQLite file.
+
+    Raises:
+        DefinitionError: two definitions of one name, or a package that is not the application's own.
+        UsageError: whatever a module raises when it is imported.
+    """
+
+    def __init__(
+        self,
+        *parts: ModuleType | Agent[Any] | Graph | Tool,
+        models: Mapping[str, Model] | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        """Import every module of the packages and collect what they define."""
+        self.agents: dict[str, Agent[Any]] = {}
+        self.graphs: dict[str, Graph] = {}
+        self.tools: dict[str, Tool] = {remember.name: remember}
+        self.models = dict(models or {})
+        self.memory = memory
+        for part in parts:
+            if isinstance(part, ModuleType):
+                _check_origin(part)
+                for module in _modules(part):
+                    for value in vars(module).values():
+                        self._take(value)
+            else:
+                self._take(part)
+
+    def _take(self, value: object) -> None:
+        if isinstance(value, Graph):
+            self._add(self.graphs, value.name, value)
+            for agent in value.reach():
+                self._take(agent)
+            self._take_tools(value.tools)
+        elif isinstance(value, Agent):
+            for agent in value.reach():
+                self._add(self.agents, agent.name, agent)
+                self._take_tools(agent.tools)
+        elif isinstance(value, Tool):
+            self._add(self.tools, value.name, value)
+
+    def _take_tools(self, tools: tuple[Tool, ...]) -> None:
+        for tool in tools:
+            self._add(self.tools, tool.name, tool)
+
+    def _add(self, place: dict[str, Any], name: str, value: object) -> None:
+        if place.setdefault(name, value) is not value or (name in self.agents and name in self.graphs):
+            raise DefinitionError(f"two definitions are named {name!r}. Names are workflow types or tools: rename one.")
+
+
+def load_project(folder: Path) -> Project:
+    """Import `worker.py` of a folder and take its `project`; the folder goes first on the path.
+
+    Raises:
+        SetupError: there is none, or it fails to import for another reason than a wrong definition.
+    """
+    if not (folder / "worker.py").is_file():
+        raise SetupError(f"there is no worker.py in {folder.resolve()}. Go to the project's folder.")
+    if str(folder.resolve()) not in sys.path:
+        sys.path.insert(0, str(folder.resolve()))
+    try:
+        project = getattr(importlib.import_module("worker"), "project", None)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise SetupError(f"worker.py cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(project, Project):
+        raise SetupError("worker.py has no `project`. Write: project = Project(agents, tools, workflows)")
+    return project
+
+
+def data_converter() -> DataConverter:
+    """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator)."""
+    return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures)
+
+
+class PlainFailures(DefaultFailureConverter):
+    """Leaves out the stack trace, with its file paths, of failures that have a type: those are sentences."""
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """Convert, then drop the stack where the message says it all."""
+        super().to_failure(exception, payload_converter, failure)
+        if failure.HasField("application_failure_info") and failure.application_failure_info.non_retryable:
+            failure.stack_trace = ""
+
+
+async def connect() -> Client:
+    """Connect as the SDK's environment configuration says (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE` …).
+
+    Raises:
+        SetupError: naming the address and what to do.
+    """
+    config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
+    config.setdefault("target_host", "localhost:7233")
+    try:
+        return await Client.connect(**config, data_converter=data_converter())
+    except (RuntimeError, RPCError, ValueError) as error:
+        address = config["target_host"]
+        raise SetupError(
+            f"no Temporal server answers at {address} ({str(error).splitlines()[0][:120]}). "
+            "Start one with `mainspring dev`, or set TEMPORAL_ADDRESS."
+        ) from None
+
+
+@asynccontextmanager
+async def working(project: Project, client: Client, settings: Settings) -> AsyncGenerator[Worker]:
+    """A worker that serves the project while the block runs.
+
+    Raises:
+        SetupError: the state folder cannot be written, or a model's package is missing.
+    """
+    async with _world(project, settings) as world:
+        GRAPHS.update(project.graphs)
+        worker = Worker(
+            client,
+            task_queue=settings.task_queue,
+            workflows=[AnyRun],
+            activities=Activities(world).all(),
+            # What guards determinism is import contracts and replay tests: LangGraph loads lazily what
+            # the sandbox forbids, and a sandbox that passes everything through guards nothing.
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            sticky_queue_schedule_to_start_timeout=_STICKY,
+            max_heartbeat_throttle_interval=_THROTTLE,
+            default_heartbeat_throttle_interval=_THROTTLE,
+        )
+        async with worker:
+            yield worker
+
+
+@asynccontextmanager
+async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
+    from mainspring.adapters.store_memory import open_sqlite
+
+    _writable(settings.state)
+    open_model = _opener(project.models)
+    open_model(settings.model, 60.0)
+    exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
+    try:
+        async with open_sqlite(settings.memory_file) as own:
+            yield World(
+                agents=project.agents,
+                graphs=project.graphs,
+                tools=project.tools,
+                default_model=settings.model,
+                open_model=open_model,
+                price=_price,
+                memory=project.memory or own,
+                exporter=exporter,
+            )
+    finally:
+        exporter.shutdown()
+
+
+def _opener(own: Mapping[str, Model]) -> Any:
+    @lru_cache(maxsize=64)
+    def open_model(name: str, timeout: float) -> Model:
+        if name in own:
+            return own[name]
+        if name == "playbook":
+            from mainspring.adapters.playbook import PlaybookModel
+
+            return PlaybookModel()
+        from mainspring.adapters import chat_model
+
+        return chat_model.open_model(name, timeout)
+
+    return open_model
+
+
+def run(project: Project) -> None:
+    """Serve a project until SIGINT or SIGTERM; what `worker.py` calls. Exits with 1 and a sentence on a mistake."""
+    try:
+        asyncio.run(serve(project, read_settings()))
+    except UsageError as error:
+        sys.exit(f"Error: {error}")
+
+
+async def serve(project: Project, settings: Settings) -> None:
+    """Connect and work until SIGINT or SIGTERM.
+
+    Raises:
+        SetupError: no server, an unusable setting.
+    """
+    client = await connect()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stop.set)
+    async with working(project, client, settings):
+        names = ", ".join(sorted({*project.agents, *project.graphs}))
+        print(  # noqa: T201 - the one line a worker says
+            f"Serving {names} on task queue {settings.task_queue!r}, model {settings.model!r}. Ctrl-C stops.",
+            flush=True,
+        )
+        await stop.wait()
+
+
+def _price(provider: str, model: str, input_tokens: int, output_tokens: int) -> int | None:
+    """Models of this package run here and cost nothing; all others have a list price, or none that is known."""
+    from mainspring.adapters.prices import cost_microusd
+
+    return 0 if provider == "mainspring" else cost_microusd(provider, model, input_tokens, output_tokens)
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"the state folder {str(folder)!r} cannot be written ({error.strerror}). Set MAINSPRING_STATE to another."
+        ) from None
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    yield package
+    for info in pkgutil.walk_packages(getattr(package, "__path__", []), f"{package.__name__}."):
+        yield importlib.import_module(info.name)
+
+
+def _check_origin(package: ModuleType) -> None:
+    origin = package.__file__ or next(iter(getattr(package, "__path__", [])), "")
+    if "site-packages" in Path(origin).parts:
+        raise DefinitionError(
+            f"{package.__name__!r} was imported from {origin}, not from your project. Another installed package has "
+            "that name: rename your folder, and its line in worker.py."
+        )

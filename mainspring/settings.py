@@ -1,0 +1,123 @@
+"""What the operator may set: read once at the edge, from the environment and `mainspring.toml`, and passed down.
+
+The connection to Temporal is not ours: the SDK's own environment configuration (`TEMPORAL_ADDRESS`,
+`TEMPORAL_PROFILE` …) holds, as it does for the `temporal` CLI.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mainspring.contracts.names import TASK_QUEUE
+from mainspring.errors import SetupError, did_you_mean
+
+FILE = "mainspring.toml"
+PREFIX = "MAINSPRING_"
+KEYS = ("model", "state", "task_queue")
+OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+class Settings(BaseSettings):
+    """All settings, frozen. Made by `read_settings`, which says in words what is wrong.
+
+    `model` is `playbook` or `provider:name`; `state` is the folder for everything kept on this machine;
+    `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, frozen=True, extra="forbid")
+
+    model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
+    state: Path = Path(".mainspring")
+    task_queue: str = Field(default=TASK_QUEUE, min_length=1)
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^$|^https?://",
+        validation_alias=AliasChoices(*OTLP),
+    )
+
+    @property
+    def memory_file(self) -> Path:
+        """The SQLite file of the memory."""
+        return self.state / "memory.db"
+
+    @property
+    def trace_file(self) -> Path:
+        """The file with one span a line."""
+        return self.state / "traces.jsonl"
+
+    @property
+    def temporal_file(self) -> Path:
+        """The SQLite file of the embedded Temporal server."""
+        return self.state / "temporal.db"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed goes before the environment, and the environment before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def read_settings(*, model: str | None = None) -> Settings:
+    """Read the settings; `model`, where given, goes before all else (a flag of the command line).
+
+    Raises:
+        SetupError: listing everything that is wrong, each with the name it was set under.
+    """
+    problems = _unknown_variables()
+    try:
+        settings = Settings() if model is None else Settings(model=model)
+    except ValidationError as error:
+        problems += [_in_words(each, flag=model is not None) for each in error.errors()]
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"'{FILE}' is not TOML: {error}.")
+    except OSError as error:
+        problems.append(f"'{FILE}' cannot be read: {error.strerror}.")
+    else:
+        if not problems:
+            return settings
+    raise SetupError("The settings cannot be used. " + " ".join(problems))
+
+
+def _unknown_variables() -> list[str]:
+    known = [f"{PREFIX}{name.upper()}" for name in KEYS]
+    return [
+        f"The variable {name!r} is not known.{did_you_mean(name, known)}"
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
+
+
+def _in_words(error: ErrorDetails, *, flag: bool) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return f"The key {name!r} in '{FILE}' is not known.{did_you_mean(name, KEYS)}"
+    right = {
+        "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
+        "state": "it must be the path of a folder",
+        "task_queue": "it must be the name of a task queue, not empty",
+    }.get(name, "it must be a URL such as 'http://localhost:4318'")
+    return f"{_place(name, flag=flag)} is {error['input']!r}, but {right}."
+
+
+def _place(name: str, *, flag: bool) -> str:
+    if flag and name == "model":
+        return "'--model'"
+    variable = f"{PREFIX}{name.upper()}"
+    if name.startswith("OTEL_"):  # pydantic names the first alias, whichever was set
+        return f"The variable {next((each for each in OTLP if each in os.environ), name)!r}"
+    return f"The variable {variable!r}" if variable in os.environ else f"The key {name!r} in '{FILE}'"

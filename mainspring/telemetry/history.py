@@ -1,0 +1,224 @@
+"""Reads out of a run's history what its trace is made of. Neither side; decodes, decides nothing.
+
+Reading ends where the run schedules its `close`: that activity builds the last spans from the history up to there,
+so whoever builds them later must see no more.
+"""
+
+import re
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import TimeoutType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import DataConverter
+
+from mainspring.contracts import names
+from mainspring.contracts.run import RunInput, read_input
+from mainspring.contracts.steps import Admission, AdmitRequest, Closing, ModelAnswer, ModelCall, ToolOutcome, ToolWork
+from mainspring.core.canonical import Json
+from mainspring.errors import InputError
+from mainspring.telemetry.spans import Result, Work
+
+Events = AsyncIterable[HistoryEvent] | Iterable[HistoryEvent]
+
+PAYLOADS: dict[str, tuple[type[Work], type[Result]]] = {
+    names.ADMIT: (AdmitRequest, Admission),
+    names.CALL_MODEL: (ModelCall, ModelAnswer),
+    names.CALL_TOOL: (ToolWork, ToolOutcome),
+}
+OUTCOMES = {
+    "workflow_execution_completed_event_attributes": "completed",
+    "workflow_execution_failed_event_attributes": "failed",
+    "workflow_execution_canceled_event_attributes": "cancelled",
+    "workflow_execution_terminated_event_attributes": "terminated",
+    "workflow_execution_timed_out_event_attributes": "timed out",
+    "workflow_execution_continued_as_new_event_attributes": "continued",
+}
+SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+)\)")
+"""The summary of the timer that is a wait's deadline."""
+
+
+@dataclass
+class Activity:
+    """One activity of a step. Times are nanoseconds since 1970; `error` is the type of its failure."""
+
+    id: str
+    work: Work
+    scheduled: int
+    event: int
+    began: int | None = None
+    ended: int | None = None
+    result: Result | None = None
+    error: str = ""
+
+
+@dataclass
+class Wait:
+    """The timer behind a request to a person: when it was asked, and when the wait ended, if it did."""
+
+    request: str
+    tool: str
+    asked: int
+    event: int
+    deadline: int
+    ended: int | None = None
+    expired: bool = False
+
+
+@dataclass
+class Click:
+    """An update that was let in. `form` is its argument; who sent it is only what they said."""
+
+    name: str
+    form: dict[str, Json]
+    identity: str
+    at: int
+
+
+@dataclass
+class Facts:
+    """Everything a trace is made of. `outcome` is "" while the run goes on; `error` is the type of its failure."""
+
+    name: str = ""
+    first: str = ""
+    workflow_id: str = ""
+    started: int = 0
+    given: RunInput = field(default_factory=lambda: RunInput(input="?"))
+    activities: list[Activity] = field(default_factory=list[Activity])
+    waits: list[Wait] = field(default_factory=list[Wait])
+    clicks: list[Click] = field(default_factory=list[Click])
+    closing: Closing | None = None
+    ended: int | None = None
+    outcome: str = ""
+    error: str = ""
+
+
+async def read_facts(events: Events, converter: DataConverter) -> Facts:
+    """Go through a history, oldest event first, up to its `close` or its end."""
+    reader = _Reader(converter)
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            if await reader.read(event):
+                break
+    else:
+        for event in events:
+            if await reader.read(event):
+                break
+    return reader.facts
+
+
+class _Reader:
+    def __init__(self, converter: DataConverter) -> None:
+        self.facts = Facts()
+        self._converter = converter
+        self._activities: dict[int, Activity] = {}
+        self._waits: dict[int, Wait] = {}
+        self._handlers: dict[str, Callable[[HistoryEvent, Any], Any]] = {
+            "workflow_execution_started_event_attributes": self._started,
+            "activity_task_scheduled_event_attributes": self._scheduled,
+            "activity_task_started_event_attributes": self._began,
+            "activity_task_completed_event_attributes": self._completed,
+            "activity_task_failed_event_attributes": self._failed,
+            "activity_task_timed_out_event_attributes": self._failed,
+            "activity_task_canceled_event_attributes": self._failed,
+            "timer_started_event_attributes": self._asked,
+            "timer_fired_event_attributes": self._expired,
+            "timer_canceled_event_attributes": self._decided,
+            "workflow_execution_update_accepted_event_attributes": self._clicked,
+        }
+
+    async def read(self, event: HistoryEvent) -> bool:
+        """Take in one event; true when there is no more to read."""
+        which = event.WhichOneof("attributes") or ""
+        given = getattr(event, which) if which else None
+        if which in OUTCOMES:
+            self.facts.outcome, self.facts.ended = OUTCOMES[which], _time(event)
+            if which == "workflow_execution_failed_event_attributes":
+                self.facts.error = _error_type(cast("Any", given).failure)
+        elif which in self._handlers:
+            waiting = self._handlers[which](event, given)
+            if waiting is not None:
+                await waiting
+        return self.facts.closing is not None
+
+    async def _started(self, event: HistoryEvent, given: Any) -> None:
+        facts = self.facts
+        facts.name, facts.first = given.workflow_type.name, given.first_execution_run_id
+        facts.workflow_id, facts.started = given.workflow_id, _time(event)
+        try:
+            facts.given = read_input(await self._decode(given.input.payloads), facts.name)
+        except InputError:
+            return  # the run failed of it, and says so
+
+    async def _scheduled(self, event: HistoryEvent, given: Any) -> None:
+        kind = given.activity_type.name
+        if kind == names.CLOSE:
+            (self.facts.closing,) = await self._decode(given.input.payloads, Closing)
+            self.facts.ended = _time(event)
+        elif kind in PAYLOADS:
+            (work,) = await self._decode(given.input.payloads, PAYLOADS[kind][0])
+            found = Activity(id=given.activity_id, work=work, scheduled=_time(event), event=event.event_id)
+            self._activities[event.event_id] = found
+            self.facts.activities.append(found)
+
+    def _began(self, event: HistoryEvent, given: Any) -> None:
+        if found := self._activities.get(given.scheduled_event_id):
+            found.began = _time(event)
+
+    async def _completed(self, event: HistoryEvent, given: Any) -> None:
+        if found := self._activities.get(given.scheduled_event_id):
+            result = next(kind for work, kind in PAYLOADS.values() if isinstance(found.work, work))
+            (found.result,) = await self._decode(given.result.payloads, result)
+            found.ended, found.event = _time(event), event.event_id
+
+    def _failed(self, event: HistoryEvent, given: Any) -> None:
+        if found := self._activities.get(given.scheduled_event_id):
+            found.error = _error_type(given.failure) if hasattr(given, "failure") else "Cancelled"
+            found.ended, found.event = _time(event), event.event_id
+
+    async def _asked(self, event: HistoryEvent, given: Any) -> None:
+        if not event.user_metadata.HasField("summary"):
+            return
+        (summary,) = await self._decode([event.user_metadata.summary])
+        match = SUMMARY.fullmatch(str(summary))
+        if match:
+            at = _time(event)
+            deadline = at + given.start_to_fire_timeout.ToNanoseconds()
+            wait = Wait(match["request"], match["tool"], asked=at, event=event.event_id, deadline=deadline)
+            self._waits[event.event_id] = wait
+            self.facts.waits.append(wait)
+
+    def _expired(self, event: HistoryEvent, given: Any) -> None:
+        self._decided(event, given)
+        if wait := self._waits.get(given.started_event_id):
+            wait.expired = True
+
+    def _decided(self, event: HistoryEvent, given: Any) -> None:
+        if wait := self._waits.get(given.started_event_id):
+            wait.ended = _time(event)
+
+    async def _clicked(self, event: HistoryEvent, given: Any) -> None:
+        request = given.accepted_request
+        values = await self._decode(request.input.args.payloads)
+        form = cast("dict[str, Json]", values[0]) if values and isinstance(values[0], dict) else {}
+        self.facts.clicks.append(Click(request.input.name, form, request.meta.identity, _time(event)))
+
+    async def _decode(self, payloads: Sequence[Payload], kind: type[Any] | None = None) -> list[Any]:
+        return await self._converter.decode(payloads, [kind] if kind else None)
+
+
+def _time(event: HistoryEvent) -> int:
+    return event.event_time.ToNanoseconds()
+
+
+def _error_type(failure: Failure) -> str:
+    """The kind of a failure; never its message, which may quote what a tool or person said."""
+    if failure.HasField("timeout_failure_info"):
+        lost = failure.timeout_failure_info.timeout_type == TimeoutType.TIMEOUT_TYPE_HEARTBEAT
+        return "WorkerLost" if lost else "Timeout"
+    if failure.HasField("canceled_failure_info"):
+        return "Cancelled"
+    return failure.application_failure_info.type or "Failed"

@@ -1,0 +1,254 @@
+"""Rebuilds a run's trace from its history alone: while it runs, while it waits, or years after it ended.
+
+Neither side; pure but for the decoding of payloads.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from temporalio.converter import DataConverter
+
+from mainspring.contracts import names
+from mainspring.contracts.steps import (
+    Admission,
+    AdmitRequest,
+    ModelAnswer,
+    ModelCall,
+    NodeSpan,
+    RunRef,
+    ToolOutcome,
+    ToolWork,
+)
+from mainspring.core.spec import Spec
+from mainspring.telemetry import attributes as a
+from mainspring.telemetry import ids
+from mainspring.telemetry.history import Activity, Click, Events, Facts, Wait, read_facts
+from mainspring.telemetry.spans import (
+    Attributes,
+    Span,
+    finished,
+    make_span,
+    model_attributes,
+    tool_attributes,
+    totals_attributes,
+)
+from mainspring.telemetry.trace import Trace, in_order
+
+BUTTON = re.compile(r"(?P<verb>approve|deny|answer) (?P<request>\d+): (?P<rest>.*)")
+"""A run-time update, named as `core.approvals.choices` does."""
+ANSWERS = {"it happened": "happened", "it did not happen, run it": "not happened", "not-happened": "not happened"}
+
+
+@dataclass
+class _Ask:
+    """Why a person was asked: `kind` is `approval` or `outcome`, `step` the call that waits."""
+
+    order: tuple[int, int]
+    step: str
+    tool: str
+    agent: str
+    kind: str
+    rule: str = ""
+
+
+async def project(events: Events, converter: DataConverter) -> Trace:
+    """The trace of the run whose history this is, oldest event first.
+
+    What goes on has no end; where the run itself has ended, everything has.
+    """
+    return _Projection(await read_facts(events, converter)).trace()
+
+
+class _Projection:
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        given = facts.given
+        self._run = RunRef(
+            name=facts.name,
+            first=facts.first,
+            key="",
+            spec="",
+            tenant=given.tenant,
+            session=given.session,
+            traceparent=given.traceparent,
+        )
+        admissions = (each.result for each in facts.activities if isinstance(each.result, Admission))
+        admission = next(admissions, None)
+        self._spec = Spec.model_validate_json(admission.spec.text) if admission and admission.spec.text else None
+
+    def trace(self) -> Trace:
+        """All spans. Each call is one step, and of its activities the last one counts."""
+        last = {each.id: each for each in self._facts.activities if not _asks(each)}
+        live: list[Span] = []
+        spans: list[tuple[str, Span]] = []
+        for each in last.values():
+            done = finished(each.work, each.result) if each.result else ()
+            live.extend(done)
+            spans.extend((each.id, span) for span in done or (self._unfinished(each),))
+        spans.extend(self._waits())
+        containers = self._containers(spans)
+        everything = [self._root(), *(span for _, span in spans), *containers]
+        return Trace(run=self._run.first, spans=in_order(everything), live=frozenset(span.id for span in live))
+
+    def _unfinished(self, activity: Activity) -> Span:
+        """A step that failed, goes on, or was left when the run ended."""
+        work = activity.work
+        if isinstance(work, AdmitRequest):
+            name, own = "admit", Attributes()
+        elif isinstance(work, ModelCall):
+            name, own = "chat", model_attributes(work.step)
+        else:
+            name, own = f"execute_tool {work.tool}", tool_attributes(work)
+        left = activity.ended is None and self._facts.ended is not None
+        return make_span(
+            self._run,
+            activity.id,
+            name,
+            start=activity.began or activity.scheduled,
+            end=activity.ended or self._facts.ended,
+            own=own,
+            kind="client" if isinstance(work, ModelCall) else "internal",
+            error="Cancelled" if left else activity.error,
+        )
+
+    def _root(self) -> Span:
+        facts = self._facts
+        closing = facts.closing
+        agent = self._spec is not None and self._spec.kind == "agent"
+        operation = "invoke_agent" if agent else "invoke_workflow"
+        own: Attributes = {
+            a.OPERATION: operation,
+            (a.AGENT if agent else a.WORKFLOW): facts.name,
+            a.WORKFLOW_ID: facts.workflow_id,
+            a.OUTCOME: closing.outcome if closing else facts.outcome,
+            **(totals_attributes(closing.totals) if closing else {}),
+        }
+        bad = own[a.OUTCOME] in ("failed", "terminated", "timed out")
+        error = (closing.error if closing else facts.error) or str(own[a.OUTCOME])
+        return make_span(
+            self._run,
+            ids.RUN,
+            f"{operation} {facts.name}",
+            start=facts.started,
+            end=facts.ended,
+            own=own,
+            error=error if bad else "",
+        )
+
+    def _waits(self) -> Iterable[tuple[str, Span]]:
+        """The waits, each with the step that it held up: they are its siblings, under the same agent."""
+        asks = sorted(self._asks(), key=lambda ask: ask.order)
+        permitted = {
+            each.work.permit.request: each.id
+            for each in self._facts.activities
+            if isinstance(each.work, ToolWork) and each.work.permit and each.work.permit.request
+        }
+        for wait in self._facts.waits:
+            step = permitted.get(wait.request, "")
+            fits = [ask for ask in asks if ask.tool == wait.tool and ask.step == (step or ask.step)]
+            ask = fits[0] if fits else None
+            if ask:
+                asks.remove(ask)
+            yield (ask.step if ask else step), self._wait(wait, ask)
+
+    def _wait(self, wait: Wait, ask: _Ask | None) -> Span:
+        click = next((each for each in self._facts.clicks if _request(each) == wait.request), None)
+        own: Attributes = {
+            a.REQUEST: wait.request,
+            a.ASKED: ask.kind if ask else "approval",
+            a.TOOL: wait.tool,
+            a.AGENT: ask.agent if ask else "",
+            a.RULE: ask.rule if ask else "",
+            a.DEADLINE: wait.deadline // 1_000_000_000,
+            **_decision(wait, click),
+        }
+        return make_span(
+            self._run,
+            ids.wait_step(wait.request),
+            f"wait for a person: {wait.tool}",
+            start=wait.asked,
+            end=click.at if click else wait.ended or self._facts.ended,
+            own=own,
+            under=ids.parent_step(ask.step) if ask else ids.RUN,
+        )
+
+    def _asks(self) -> Iterable[_Ask]:
+        """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""
+        for each in self._facts.activities:
+            work, result = each.work, each.result
+            if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
+                for index, verdict in enumerate(result.verdicts):
+                    if verdict.verdict == "ask":
+                        step = _following(work.step.id, index + 1)
+                        order = (each.event, index)
+                        yield _Ask(order, step, verdict.tool, work.step.agent, "approval", verdict.rule)
+            elif isinstance(work, ToolWork):
+                step, order = work.step, (each.event, 0)
+                if isinstance(result, ToolOutcome) and result.ask:
+                    yield _Ask(order, step.id, work.tool, step.agent, "approval", result.ask.rule)
+                elif each.error not in ("", "NotDone", "Cancelled") and self._is_once(work):
+                    yield _Ask(order, step.id, work.tool, step.agent, "outcome")
+
+    def _is_once(self, work: ToolWork) -> bool:
+        agents = self._spec.agents if self._spec else ()
+        tools = (agent.tool(work.tool) for agent in agents if agent.name == work.step.agent)
+        return any(tool.effect == "once" for tool in tools if tool)
+
+    def _containers(self, spans: list[tuple[str, Span]]) -> Iterable[Span]:
+        """The spans of graph nodes and nested agents: from their first step to their last."""
+        closing = self._facts.closing
+        nodes = {node.step: node for node in closing.nodes} if closing else {}
+        works = [each.work for each in self._facts.activities if not isinstance(each.work, AdmitRequest)]
+        # Whoever asks a model is an agent; the node stands above everything that it does.
+        agents = {work.step.id.rpartition(".")[0]: work.step.agent for work in works if isinstance(work, ModelCall)}
+        named = {work.step.id.partition(".")[0]: work.step.node for work in works if work.step.node}
+        named.update({step: node.node for step, node in nodes.items()})
+        for path in sorted({*nodes, *(up for step, _ in spans for up in _above(step))}):
+            within = [span for step, span in spans if step.startswith(f"{path}.")]
+            agent = agents.get(path, "")
+            node = "" if agent or "." in path else named.get(path, "")
+            name = f"invoke_agent {agent}" if agent else f"node {node}" if node else f"step {path}"
+            own: Attributes = {a.OPERATION: "invoke_agent" if agent else "", a.AGENT: agent, a.NODE: node}
+            start, end = _extent(within, nodes.get(path))
+            yield make_span(self._run, path, name, start=start, end=end, own=own)
+
+
+def _asks(activity: Activity) -> bool:
+    return isinstance(activity.result, ToolOutcome) and activity.result.ask is not None
+
+
+def _following(step: str, number: int) -> str:
+    """The step this many after `step`: the turn gives a message's calls the next ones, in the message's order."""
+    path, dot, last = step.rpartition(".")
+    return f"{path}{dot}{int(last) + number}"
+
+
+def _above(step: str) -> list[str]:
+    parts = step.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _extent(within: list[Span], node: NodeSpan | None) -> tuple[int, int | None]:
+    if node:
+        return node.timing.start, node.timing.end
+    ends = [span.end for span in within if span.end is not None]
+    return min(span.start for span in within), max(ends) if len(ends) == len(within) else None
+
+
+def _request(click: Click) -> str:
+    button = BUTTON.fullmatch(click.name)
+    return button["request"] if button else str(click.form.get("request", ""))
+
+
+def _decision(wait: Wait, click: Click | None) -> Attributes:
+    if click is None:
+        return {a.DECISION: "expired"} if wait.expired else {}
+    button = BUTTON.fullmatch(click.name)
+    verb, said = (button["verb"], button["rest"]) if button else (click.name, str(click.form.get("outcome", "")))
+    return {
+        a.DECISION: ANSWERS.get(said, said).replace("-", " ") if verb == names.ANSWER else verb,
+        # What stands in an update's name is of the policy's making; what stands in its form, a person typed.
+        a.REASON: said if button and verb == names.DENY else "",
+        a.DECIDED_BY: f"claimed: {click.identity}" if click.identity else "unverified: Web UI",
+    }

@@ -1,0 +1,203 @@
+"""Spans, as plain values made from what the activities were given and gave back. Neither side; pure.
+
+`finished(work, result)` is what a worker exports when an activity ends. The projection calls the same function on
+the same payloads, so both give the same span. No span holds content, arguments, a user, or a reason in free words.
+"""
+
+import re
+from typing import Literal
+
+from mainspring.contracts.run import Totals
+from mainspring.contracts.steps import (
+    Admission,
+    AdmitRequest,
+    ModelAnswer,
+    ModelCall,
+    RunRef,
+    Step,
+    ToolOutcome,
+    ToolWork,
+)
+from mainspring.core.canonical import Value
+from mainspring.core.turn import CallVerdict
+from mainspring.telemetry import attributes as a
+from mainspring.telemetry import ids
+
+Attributes = dict[str, str | int | bool | tuple[str, ...]]
+Work = AdmitRequest | ModelCall | ToolWork
+Result = Admission | ModelAnswer | ToolOutcome
+
+
+class SpanEvent(Value):
+    """Something that happened at one moment of a span; `at` is nanoseconds since 1970."""
+
+    name: str
+    at: int
+    attributes: Attributes
+
+
+class Span(Value):
+    """One span. Ids are hex, times nanoseconds since 1970; `end` is None while it goes on.
+
+    `parent` is "" at the top of a trace; `error` is the kind of error ("" when all went well).
+    """
+
+    trace: str
+    id: str
+    parent: str
+    name: str
+    kind: Literal["internal", "client"] = "internal"
+    start: int
+    end: int | None
+    attributes: Attributes
+    events: tuple[SpanEvent, ...] = ()
+    error: str = ""
+
+    def text(self, key: str) -> str:
+        """An attribute as text, "" where the span has none of that name."""
+        return str(self.attributes.get(key, ""))
+
+    def number(self, key: str) -> int:
+        """An attribute as a number, 0 where the span has none of that name."""
+        return int(self.text(key) or 0)
+
+
+def finished(work: Work, result: Result) -> tuple[Span, ...]:
+    """The spans of an activity that ended well: one, or none for a call that a person is asked about first.
+
+    A call asked about runs again under the same step id, and that run gives the span.
+    """
+    if isinstance(work, AdmitRequest) and isinstance(result, Admission):
+        return (admit_span(work, result),)
+    if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
+        return (model_span(work, result),)
+    if isinstance(work, ToolWork) and isinstance(result, ToolOutcome) and not result.ask:
+        return (tool_span(work, result),)
+    return ()
+
+
+def make_span(
+    run: RunRef,
+    step: str,
+    name: str,
+    *,
+    start: int,
+    end: int | None,
+    own: Attributes,
+    under: str = "",
+    kind: Literal["internal", "client"] = "internal",
+    events: tuple[SpanEvent, ...] = (),
+    error: str = "",
+) -> Span:
+    """A span of this run. `under` is the parent's step, where it is not the one a level up; empty text is left out."""
+    shared: Attributes = {a.RUN: run.first, a.STEP: step, a.TENANT: run.tenant, a.SESSION: run.session}
+    everything: Attributes = {**own, **shared, a.ERROR_TYPE: error}
+    root = step == ids.RUN
+    return Span(
+        trace=ids.trace_id(run.first, run.traceparent),
+        id=ids.span_id(run.first, step),
+        parent=ids.caller(run.traceparent) if root else ids.span_id(run.first, under or ids.parent_step(step)),
+        name=name,
+        kind=kind,
+        start=start,
+        end=end,
+        attributes={key: value for key, value in everything.items() if value not in ("", ())},
+        events=events,
+        error=error,
+    )
+
+
+def run_of(request: AdmitRequest) -> RunRef:
+    """What spans need to know of a run that is not let in yet."""
+    given = request.input
+    return RunRef(
+        name=request.name,
+        first=request.first,
+        key="",
+        spec="",
+        tenant=given.tenant,
+        session=given.session,
+        traceparent=given.traceparent,
+    )
+
+
+def admit_span(request: AdmitRequest, admission: Admission) -> Span:
+    """The admission: how many notes memory gave, and the rule that refused the run, if one did."""
+    own: Attributes = {
+        a.NOTES: admission.notes,
+        a.VERDICT: "deny" if admission.refusal else "allow",
+        a.RULE: admission.rule,
+    }
+    timing = admission.timing
+    return make_span(run_of(request), ids.ADMIT, "admit", start=timing.start, end=timing.end, own=own)
+
+
+def model_span(call: ModelCall, answer: ModelAnswer) -> Span:
+    """One reply of a model, with the verdict on each call it asked for as an event."""
+    own: Attributes = {
+        **model_attributes(call.step),
+        a.PROVIDER: answer.provider,
+        a.MODEL: answer.model,
+        a.INPUT_TOKENS: answer.input_tokens,
+        a.OUTPUT_TOKENS: answer.output_tokens,
+        a.WHY: answer.why,
+    }
+    if answer.cost_microusd is not None:
+        own[a.COST] = answer.cost_microusd
+    if answer.problem:
+        own[a.UNUSABLE] = True
+    return make_span(
+        call.run,
+        call.step.id,
+        f"chat {answer.model}",
+        start=answer.timing.start,
+        end=answer.timing.end,
+        own=own,
+        kind="client",
+        events=tuple(_verdict(verdict, answer.timing.end) for verdict in answer.verdicts),
+    )
+
+
+def tool_span(work: ToolWork, outcome: ToolOutcome) -> Span:
+    """One tool call that ran, or was denied at the door. A tool's own error is the span's error."""
+    own: Attributes = {**tool_attributes(work), a.STATUS: outcome.status, a.RULE: outcome.rule}
+    return make_span(
+        work.run,
+        work.step.id,
+        f"execute_tool {work.tool}",
+        start=outcome.timing.start,
+        end=outcome.timing.end,
+        own=own,
+        error="ToolError" if outcome.status == "error" else "",
+    )
+
+
+def model_attributes(step: Step) -> Attributes:
+    """What is known of a model call before it answers."""
+    return {a.OPERATION: "chat", a.AGENT: step.agent, a.NODE: step.node}
+
+
+def tool_attributes(work: ToolWork) -> Attributes:
+    """What is known of a tool call before it ends."""
+    permit = work.permit
+    return {
+        a.OPERATION: "execute_tool",
+        a.TOOL: work.tool,
+        a.AGENT: work.step.agent,
+        a.NODE: work.step.node,
+        a.PERMIT: permit.source if permit else "",
+        a.REQUEST: permit.request if permit else "",
+    }
+
+
+def totals_attributes(totals: Totals) -> Attributes:
+    """What a run used, for its root span."""
+    counted = totals.model_dump(include={"model_calls", "tool_calls", "input_tokens", "output_tokens", "cost_microusd"})
+    return {a.TOTAL + name: value for name, value in counted.items() if value is not None}
+
+
+def _verdict(verdict: CallVerdict, at: int) -> SpanEvent:
+    # A model may "call" any text as a tool: what does not look like a name is not shown.
+    tool = verdict.tool if re.fullmatch(r"[\w-]{1,64}", verdict.tool) else "?"
+    own: Attributes = {a.VERDICT_TOOL: tool, a.VERDICT: verdict.verdict, a.RULE: verdict.rule}
+    return SpanEvent(name=a.VERDICT, at=at, attributes={key: value for key, value in own.items() if value})

@@ -1,0 +1,159 @@
+"""Runs agents in tests: a real Temporal server, a real worker, a scripted model, skipped time.
+
+Test side only. Everything is as in production but the model: the same worker, rules, approvals and
+history. A `Bench` is what the pytest fixture `mainspring` gives.
+"""
+
+import asyncio
+import uuid
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.exceptions import FailureError
+from temporalio.testing import TimeSkipper
+
+from mainspring.contracts import names
+from mainspring.contracts.run import RunResult
+from mainspring.core.approvals import Request
+from mainspring.core.canonical import Json
+from mainspring.definitions import Agent, Graph
+from mainspring.ports.memory import Memory
+from mainspring.ports.model import Model
+from mainspring.serve import Project, data_converter, working
+from mainspring.settings import Settings
+
+_PATIENCE = timedelta(seconds=30)
+_MODEL = "test:model"
+
+
+class TestRun:
+    """One run under test."""
+
+    __test__ = False
+
+    def __init__(self, handle: WorkflowHandle[Any, Any], skipper: TimeSkipper) -> None:
+        """Wrap a started run."""
+        self.handle = handle
+        self._skipper = skipper
+
+    async def waiting(self, count: int = 1) -> list[Request]:
+        """What waits for a person, once at least `count` requests do.
+
+        Raises:
+            AssertionError: the run ended, or nobody was asked within 30 seconds.
+        """
+        ended = asyncio.create_task(self.handle.result())
+        try:
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                while not ended.done():
+                    requests: list[Request] = await self.handle.query(names.WAITING, result_type=list[Request])
+                    if len(requests) >= count:
+                        return requests
+                    await asyncio.wait([ended], timeout=0.05)
+        except TimeoutError:
+            raise AssertionError(f"run {self.handle.id!r} asked nobody within {_PATIENCE}") from None
+        finally:
+            ended.cancel()
+        how = f"failed: {ended.exception()}" if ended.exception() else f"gave {ended.result()!r}"
+        raise AssertionError(f"run {self.handle.id!r} ended before it asked {count} time(s); it {how}")
+
+    async def approve(self, request: Request, comment: str = "") -> str:
+        """Approve; gives the sentence the approver reads."""
+        return await self.update(names.APPROVE, {"request": request.id, "comment": comment})
+
+    async def deny(self, request: Request, comment: str = "") -> str:
+        """Deny, with the reason the model reads."""
+        return await self.update(names.DENY, {"request": request.id, "comment": comment})
+
+    async def answer(self, request: Request, outcome: str) -> str:
+        """Say how a call ended: `happened`, `not-happened` or `give-up`."""
+        return await self.update(names.ANSWER, {"request": request.id, "outcome": outcome})
+
+    async def update(self, name: str, form: Json = None) -> str:
+        """Send any update, as the Web UI does.
+
+        Raises:
+            WorkflowUpdateFailedError: the run refused it.
+        """
+        args = [] if form is None else [form]
+        update: Any = self.handle.execute_update  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return str(await update(name, args=args, result_type=str))
+
+    async def refusal_of(self, name: str, form: Json = None) -> str:
+        """The sentence with which an update is refused.
+
+        Raises:
+            AssertionError: it was accepted.
+        """
+        try:
+            accepted = await self.update(name, form)
+        except WorkflowUpdateFailedError as error:
+            return error.cause.message if isinstance(error.cause, FailureError) else str(error.cause)
+        raise AssertionError(f"update {name!r} was accepted: {accepted}")
+
+    async def result(self) -> RunResult:
+        """What the run gives.
+
+        Raises:
+            WorkflowFailureError: it failed; its `cause` has the sentence.
+        """
+        return RunResult.model_validate(await self.handle.result())
+
+    async def skip(self, time: timedelta) -> None:
+        """Let this much time pass in the run (experimental in Temporal's SDK)."""
+        await self._skipper.fast_forward(self.handle, time)
+
+    async def history(self) -> WorkflowHistory:
+        """Everything recorded so far."""
+        return await self.handle.fetch_history()
+
+
+class Bench:
+    """Starts workers and runs on one real server; everything ends with the test."""
+
+    def __init__(self, client: Client, folder: Path) -> None:
+        """Work against this server, with state in this folder."""
+        self.client = client
+        self.folder = folder
+        self._skipper = TimeSkipper(client)
+        self._stack = AsyncExitStack()
+
+    async def start(
+        self,
+        what: Agent[Any] | Graph,
+        given: Json,
+        *,
+        model: Model | None = None,
+        memory: Memory | None = None,
+    ) -> TestRun:
+        """Start a run on a worker of its own; without a model, the agents' playbooks answer."""
+        project = Project(what, models={_MODEL: model} if model else {}, memory=memory)
+        settings = self.settings(model=_MODEL if model else "playbook")
+        await self.work(project, settings)
+        return await self.submit(what.name, given, settings.task_queue)
+
+    async def work(self, project: Project, settings: Settings) -> None:
+        """Run a worker until the test ends."""
+        await self._stack.enter_async_context(working(project, self.client, settings))
+
+    async def submit(self, name: str, given: Json, task_queue: str) -> TestRun:
+        """Start a run of a workflow type, as any client would."""
+        run_id = f"{name}-{uuid.uuid4().hex[:8]}"
+        handle = await self.client.start_workflow(name, given, id=run_id, task_queue=task_queue)
+        return TestRun(handle, self._skipper)
+
+    def settings(self, *, model: str = "playbook") -> Settings:
+        """Settings with a task queue of their own and state in the test's folder."""
+        return Settings(model=model, state=self.folder, task_queue=f"test-{uuid.uuid4().hex[:8]}")
+
+    async def close(self) -> None:
+        """Stop every worker."""
+        await self._stack.aclose()
+
+
+async def connect(address: str) -> Client:
+    """A client of the test's server, with the engine's converter."""
+    return await Client.connect(address, data_converter=data_converter())

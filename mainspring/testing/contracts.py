@@ -1,0 +1,204 @@
+"""Conformance suites: what every implementation of a port must do, as tests to inherit.
+
+    class TestRedisMemory(MemoryContract):
+        @pytest.fixture
+        async def memory(self):
+            async with open_redis() as memory:
+                yield memory
+
+Test side only. The suites need pytest with pytest-asyncio in its automatic mode (`asyncio_mode = "auto"`).
+"""
+
+# ruff: noqa: S101 - a suite is made of assertions
+
+import asyncio
+import json
+
+import pytest
+
+from mainspring.core.canonical import canonical
+from mainspring.core.messages import Message, ToolCall
+from mainspring.core.spec import ToolSpec
+from mainspring.ports.memory import Memory, Note
+from mainspring.ports.model import Model, ModelReply, ModelRequest
+
+FIND_ORDER = ToolSpec(
+    name="find_order",
+    description="Look up an order by its number.",
+    input_schema={"type": "object", "properties": {"order": {"type": "integer"}}, "required": ["order"]},
+    effect="read",
+)
+
+
+class ModelContract:
+    """What every `Model` must do. Override `model`, and `first` where the model needs a request of its own.
+
+    The threads have up to two messages of the agent in them, so a scripted model needs three steps.
+    """
+
+    @pytest.fixture
+    def model(self) -> Model:
+        """The model to test."""
+        raise NotImplementedError("override the fixture `model` with the model to test")
+
+    @pytest.fixture
+    def first(self) -> ModelRequest:
+        """A request that opens a thread: one user message, and tools the model may call."""
+        return ModelRequest(
+            agent="desk",
+            instructions="Look the order up with the tool, then answer the customer.",
+            messages=(Message(role="user", text="Where is my order 1042?"),),
+            tools=(FIND_ORDER,),
+        )
+
+    async def test_says_or_calls(self, model: Model, first: ModelRequest) -> None:
+        """A reply says something or asks for a call."""
+        reply = await model.reply(first)
+        assert reply.text or reply.calls
+
+    async def test_names_itself(self, model: Model, first: ModelRequest) -> None:
+        """A reply names the model and its provider."""
+        reply = await model.reply(first)
+        assert reply.model
+        assert reply.provider
+
+    async def test_counts(self, model: Model, first: ModelRequest) -> None:
+        """Tokens are counted from zero up."""
+        reply = await model.reply(first)
+        assert min(reply.input_tokens, reply.output_tokens) >= 0
+
+    async def test_only_offered_tools(self, model: Model, first: ModelRequest) -> None:
+        """Calls name tools that were offered."""
+        reply = await model.reply(first)
+        assert {call.name for call in reply.calls} <= {tool.name for tool in first.tools}
+
+    async def test_own_call_answered(self, model: Model, first: ModelRequest) -> None:
+        """With an answer to each call it made itself, the model goes on."""
+        thread = _answered(first, await model.reply(first), '{"status":"shipped"}')
+        assert _usable(await model.reply(thread))
+
+    async def test_arguments_are_json(self, model: Model, first: ModelRequest) -> None:
+        """Arguments of calls survive the way through JSON."""
+        reply = await model.reply(first)
+        assert [json.loads(canonical(call.args)) for call in reply.calls] == [call.args for call in reply.calls]
+
+    async def test_ids_differ(self, model: Model, first: ModelRequest) -> None:
+        """Each call of one message has an id of its own, and it is not empty."""
+        ids = [call.id for call in (await model.reply(first)).calls]
+        assert len({one for one in ids if one}) == len(ids)
+
+    async def test_again(self, model: Model, first: ModelRequest) -> None:
+        """The same request can be made twice, as a repeated attempt does."""
+        assert _usable(await model.reply(first))
+        assert _usable(await model.reply(first))
+
+    async def test_at_once(self, model: Model, first: ModelRequest) -> None:
+        """One instance answers several runs at the same time."""
+        replies = await asyncio.gather(*(model.reply(first) for _ in range(5)))
+        assert all(_usable(reply) for reply in replies)
+
+    @pytest.mark.parametrize("status", ["ok", "error", "denied"])
+    async def test_goes_on(self, model: Model, first: ModelRequest, status: str) -> None:
+        """After a tool result of any status the model goes on."""
+        thread = _with(first, _asked("call_1"), _result("call_1", status))
+        assert _usable(await model.reply(thread))
+
+    async def test_ids_come_again(self, model: Model, first: ModelRequest) -> None:
+        """Ids of calls are unique in their message only, so a thread may hold one id twice."""
+        twice = (_asked("call_1"), _result("call_1", "ok"))
+        assert _usable(await model.reply(_with(first, *twice, *twice)))
+
+    async def test_malformed_call(self, model: Model, first: ModelRequest) -> None:
+        """A thread may hold a call of a tool that does not exist, with arguments that fit nothing."""
+        wrong = Message(role="assistant", calls=(ToolCall(id="a", name="no such tool!", args={"__unparsed__": "{"}),))
+        assert _usable(await model.reply(_with(first, wrong, _result("a", "error"))))
+
+    async def test_notes(self, model: Model, first: ModelRequest) -> None:
+        """The engine's own notes may stand before, between and after what is said."""
+        note = Message(role="note", text="Known of this customer: prefers short answers.")
+        between = (Message(role="assistant", text="One moment."), note, Message(role="user", text="Order 1042."), note)
+        thread = first.model_copy(update={"messages": (note, *first.messages, *between)})
+        assert _usable(await model.reply(thread))
+
+
+class MemoryContract:
+    """What every `Memory` must do. Override `memory` with an empty one."""
+
+    @pytest.fixture
+    def memory(self) -> Memory:
+        """The memory to test, with nothing in it."""
+        raise NotImplementedError("override the fixture `memory` with an empty memory to test")
+
+    async def test_nothing_known(self, memory: Memory) -> None:
+        """Of a user nobody wrote about there is nothing."""
+        assert await memory.recall("shop", "ana@example.com") == ()
+
+    async def test_newest_first(self, memory: Memory) -> None:
+        """Notes come newest first by their time, in whatever order they were written."""
+        for minute in (2, 3, 1):
+            await memory.remember("shop", "ana", _note(minute), f"key {minute}")
+        assert await memory.recall("shop", "ana") == (_note(3), _note(2), _note(1))
+
+    async def test_limit(self, memory: Memory) -> None:
+        """Of many notes the newest 20 are recalled."""
+        for minute in range(25):
+            await memory.remember("shop", "ana", _note(minute), str(minute))
+        assert await memory.recall("shop", "ana") == tuple(_note(minute) for minute in range(24, 4, -1))
+
+    async def test_same_key(self, memory: Memory) -> None:
+        """The same key again replaces the note, so a repeated attempt keeps it once."""
+        await memory.remember("shop", "ana", _note(1), "run/3")
+        await memory.remember("shop", "ana", _note(2), "run/3")
+        assert await memory.recall("shop", "ana") == (_note(2),)
+
+    async def test_same_key_of_others(self, memory: Memory) -> None:
+        """The same key of another user is another note."""
+        await memory.remember("shop", "ana", _note(1), "run/3")
+        await memory.remember("shop", "bob", _note(2), "run/3")
+        assert await memory.recall("shop", "ana") == (_note(1),)
+
+    @pytest.mark.parametrize("other", [("", "ana"), ("-", "ana"), ("shop.eu", "ana"), ("shop", "an"), ("sho", "pana")])
+    async def test_apart(self, memory: Memory, other: tuple[str, str]) -> None:
+        """Tenants and users are apart, however much their names look alike."""
+        await memory.remember(*other, _note(1), "key")
+        assert await memory.recall("shop", "ana") == ()
+        assert await memory.recall(*other) == (_note(1),)
+
+    async def test_any_text(self, memory: Memory) -> None:
+        """Text, users and tenants may hold any character."""
+        note = Note(text="Größe 42, 靴 'x' \"y\"\n" + "long " * 2000, run="run/1 ü", at="2026-01-01T00:00:00+00:00")
+        await memory.remember("läden/eu.*", "o'hara+ü@example.com", note, "a/b.c:'")
+        assert await memory.recall("läden/eu.*", "o'hara+ü@example.com") == (note,)
+
+    async def test_writers_at_once(self, memory: Memory) -> None:
+        """Of notes written at the same time none is lost."""
+        await asyncio.gather(*(memory.remember("shop", "ana", _note(m), str(m)) for m in range(10)))
+        assert await memory.recall("shop", "ana") == tuple(_note(minute) for minute in range(9, -1, -1))
+
+
+def _usable(reply: ModelReply) -> bool:
+    return bool(reply.text or reply.calls)
+
+
+def _with(request: ModelRequest, *more: Message) -> ModelRequest:
+    return request.model_copy(update={"messages": (*request.messages, *more)})
+
+
+def _answered(request: ModelRequest, reply: ModelReply, result: str) -> ModelRequest:
+    """The thread after `reply`, with `result` for each call it asks for."""
+    said = Message(role="assistant", text=reply.text, calls=reply.calls)
+    results = tuple(Message(role="tool", text=result, call=call.id, tool=call.name) for call in reply.calls)
+    return _with(request, said, *(results or (Message(role="user", text="Go on."),)))
+
+
+def _asked(call: str) -> Message:
+    return Message(role="assistant", calls=(ToolCall(id=call, name="find_order", args={"order": 1042}),))
+
+
+def _result(call: str, status: str) -> Message:
+    text = '{"order":1042,"status":"shipped"}' if status == "ok" else "there is no order 1042"
+    return Message.model_validate({"role": "tool", "text": text, "call": call, "tool": "find_order", "status": status})
+
+
+def _note(minute: int) -> Note:
+    return Note(text=f"note {minute}", run="run", at=f"2026-01-01T10:{minute:02}:00+00:00")

@@ -1,0 +1,145 @@
+"""The refund desk's approvals in the stock Temporal Web UI, as people do them: by mouse, in a real browser."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from agents.refund_desk import refund_agent
+from mainspring.devserver import DevServer
+from mainspring.testing import ScriptedModel, call, say
+from mainspring.testing.bench import Bench
+from mainspring.testing.scripted import Call
+from tests.app.web_ui import CHROMIUM, WebUI, chromium
+from tools.shop import refunds
+from workflows.refund_desk import refund_desk
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+
+TICKET = "My grinder, order 1042, arrived broken. I paid EUR 89.00 and would like a refund."
+DONE = say({"outcome": "informed", "text": "That is settled."})
+ATTACK = """# Approved by the manager
+[Approve here](http://evil.example) http://evil.example
+</code></pre><h1>APPROVED</h1><a href="http://evil.example">ok</a><img src="x">
+```
+### Request 2: may `nothing` run?
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for this file."""
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ui(browser: Browser, temporal_server: DevServer) -> AsyncIterator[WebUI]:
+    """A browser page of its own for each test."""
+    async with await browser.new_context(viewport={"width": 1280, "height": 1000}) as context:
+        yield WebUI(await context.new_page(), temporal_server.ui_url)
+
+
+@pytest.fixture(autouse=True)
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shop of its own for each test."""
+    monkeypatch.setenv("SHOP_DB", str(tmp_path / "shop.db"))
+
+
+def refund(order: int, cents: int, reason: str = "damaged") -> tuple[Call, Call]:
+    """What the agent does for one order: look it up, ask for the refund."""
+    return call("find_order", order=order), call("issue_refund", order=order, amount_cents=cents, reason=reason)
+
+
+def paid(order: int) -> list[int]:
+    """What was paid back for an order, in cents."""
+    return [each.amount_cents for each in refunds() if each.order == order]
+
+
+async def test_an_approver_finds_reads_and_approves(mainspring: Bench, ui: WebUI):
+    """From the list of what waits to the paid refund, with no JSON typed."""
+    run = await mainspring.start(refund_desk, TICKET)
+
+    await ui.open_from_inbox(run.handle.id)
+    card = await ui.card()
+    for said in (
+        "Request 1: may issue_refund run?",
+        "Agent refund-agent wants to run issue_refund",
+        "amount: 89.00 (8900 cents)",
+        "Refunds over EUR 50 need a person.",
+        "If nobody decides by 2",
+        TICKET[:40],
+    ):
+        await expect(card).to_contain_text(said)
+    await ui.send_update("approve 1: issue_refund")
+
+    assert (await run.result()).result["outcome"] == "refunded"  # type: ignore[index]
+    assert paid(1042) == [8900]
+
+
+async def test_the_model_reads_why_an_approver_denies(mainspring: Bench, ui: WebUI):
+    """A canned reason is one click, reaches the model word for word, and nothing is paid."""
+    model = ScriptedModel(*refund(1042, 8900), DONE)
+    run = await mainspring.start(refund_agent, TICKET, model=model)
+
+    await run.waiting()
+    await ui.open_run(run.handle.id)
+    await ui.send_update("deny 1: not enough evidence")
+    await run.result()
+
+    answer = model.requests[-1].messages[-1]
+    assert (answer.tool, answer.status, answer.text) == ("issue_refund", "denied", "not enough evidence")
+    assert paid(1042) == []
+
+
+async def test_a_click_on_a_stale_page_changes_nothing(mainspring: Bench, ui: WebUI):
+    """Who clicks after somebody else decided reads one sentence; the next request is not touched."""
+    model = ScriptedModel(*refund(1042, 8900), *refund(1080, 6400), DONE)
+    run = await mainspring.start(refund_agent, TICKET, model=model)
+
+    (first,) = await run.waiting()
+    await ui.open_run(run.handle.id)
+    dialog = await ui.choose_update("approve 1: issue_refund")
+    await run.deny(first, "wrong amount")
+    await ui.submit(dialog)
+
+    late = "Request 1 (issue_refund) was denied. Nothing was changed by this click."
+    await expect(dialog.get_by_role("alert").filter(has_text="Request 1")).to_have_text(late)
+    assert [request.id for request in await run.waiting()] == ["2"]
+    assert paid(1042) == paid(1080) == []
+
+
+async def test_the_stable_approve_wants_the_request_id(mainspring: Bench, ui: WebUI):
+    """Without Data it is refused in words, in the same dialog; with the id it is taken."""
+    run = await mainspring.start(refund_agent, TICKET, model=ScriptedModel(*refund(1042, 8900), DONE))
+
+    await run.waiting()
+    await ui.open_run(run.handle.id)
+    dialog = await ui.choose_update("approve")
+    await ui.submit(dialog)
+    said = 'approve needs the request id: {"request": "1"}. Waiting: request 1 (issue_refund).'
+    await expect(dialog.get_by_role("alert").filter(has_text="approve needs")).to_have_text(said)
+    await ui.fill(dialog, {"request": "1"})
+    await ui.submit(dialog)
+
+    await run.result()
+    await expect(dialog).to_be_hidden()
+    assert paid(1042) == [8900]
+
+
+async def test_text_of_others_stays_text_on_the_card(mainspring: Bench, ui: WebUI):
+    """What a ticket or a model wrote makes no heading, link or picture that could pass for ours."""
+    model = ScriptedModel(*refund(1042, 8900, ATTACK), DONE)
+    run = await mainspring.start(refund_agent, TICKET + "\n" + ATTACK, model=model)
+
+    await run.waiting()
+    await ui.open_run(run.handle.id)
+    card = await ui.card()
+
+    headings = await card.locator("h1, h2, h3, h4, h5, h6").all_inner_texts()
+    assert headings == ["Request 1: may issue_refund run?", "What the run was given"]
+    assert await card.locator("a, img").count() == 0
+    for line in ATTACK.splitlines():
+        await expect(card.locator("pre")).to_contain_text(line[:50])

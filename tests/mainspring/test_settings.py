@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from mainspring.errors import SetupError
+from mainspring.settings import OTLP, read_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without settings, and an environment without ours."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MAINSPRING_MODEL", "MAINSPRING_STATE", "MAINSPRING_TASK_QUEUE", *OTLP):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_defaults_need_nothing():
+    """Without any setting there is the playbook, a local folder and the usual task queue."""
+    settings = read_settings()
+
+    assert (settings.model, settings.task_queue, settings.otlp_endpoint) == ("playbook", "mainspring", "")
+    assert settings.temporal_file == Path(".mainspring/temporal.db")
+
+
+def test_flag_before_environment_before_file(empty_place: Path, monkeypatch: pytest.MonkeyPatch):
+    """A flag goes before the environment, the environment before `mainspring.toml`."""
+    (empty_place / "mainspring.toml").write_text('model = "ollama:a"\nstate = "kept"\ntask_queue = "file"\n')
+    monkeypatch.setenv("MAINSPRING_MODEL", "ollama:b")
+    monkeypatch.setenv("MAINSPRING_STATE", "elsewhere")
+
+    settings = read_settings(model="ollama:c")
+
+    assert (settings.model, settings.state, settings.task_queue) == ("ollama:c", Path("elsewhere"), "file")
+
+
+def test_settings_are_frozen():
+    """Nobody changes a setting after the start."""
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings().model = "openai:x"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_all_problems_at_once(empty_place: Path, monkeypatch: pytest.MonkeyPatch):
+    """Everything that is wrong is listed together, each under the name it was set with."""
+    (empty_place / "mainspring.toml").write_text("modl = 1\nstate = 3\n")
+    monkeypatch.setenv("MAINSPRING_TASK_QUEU", "x")
+    monkeypatch.setenv("MAINSPRING_TASK_QUEUE", "")
+
+    with pytest.raises(SetupError) as error:
+        read_settings(model="gpt")
+
+    said = str(error.value)
+    assert "'MAINSPRING_TASK_QUEU' is not known. Did you mean 'MAINSPRING_TASK_QUEUE'?" in said
+    assert "'MAINSPRING_TASK_QUEUE' is ''" in said
+    assert "'modl' in 'mainspring.toml' is not known. Did you mean 'model'?" in said
+    assert "'state' in 'mainspring.toml' is 3" in said
+    assert "'--model' is 'gpt', but it must be 'playbook' or 'provider:name'" in said
+
+
+def test_file_that_is_not_toml(empty_place: Path):
+    """A broken file is named, with the place of the error."""
+    (empty_place / "mainspring.toml").write_text("model playbook\n")
+
+    with pytest.raises(SetupError, match=r"'mainspring.toml' is not TOML: .*line 1"):
+        read_settings()
+
+
+@pytest.mark.parametrize("name", OTLP)
+def test_endpoint_under_its_own_variable(name: str, monkeypatch: pytest.MonkeyPatch):
+    """OpenTelemetry's variables give the endpoint, and a bad one is named as it was set."""
+    monkeypatch.setenv(name, "http://collector:4318")
+    assert read_settings().otlp_endpoint == "http://collector:4318"
+
+    monkeypatch.setenv(name, "collector:4318")
+    with pytest.raises(SetupError, match=f"'{name}' is 'collector:4318'"):
+        read_settings()

@@ -193,10 +193,7 @@ def _deny_reason(page: Page, node: yaml.Node) -> str:
 
 def _compose(text: str, source: str) -> yaml.Node:
     try:
-        node = cast(
-            "yaml.Node | None",
-            yaml.compose(text, Loader=yaml.SafeLoader),  # pyright: ignore[reportUnknownMemberType]
-        )
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"this is not YAML: {error.problem or error.context}."

@@ -30,9 +30,6 @@ from mainspring.core.turn import (
 from mainspring.durable.failures import cause_of, failure, type_of
 from mainspring.durable.running import Running
 
-_TRIES = 3
-"""How often a `once` call that says NotDone is run again."""
-
 
 class Conversation:
     """One agent invocation. `thread` is the id of the step it is ("" for the run itself)."""
@@ -119,21 +116,16 @@ class Conversation:
             call=CallRef(message=command.message, index=command.index),
             permit=command.permit,
         )
-        for attempt in range(_TRIES):
-            try:
-                outcome = await self._run.call_tool(tool, work)
-            except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                not_done = type_of(error) == "NotDone"
-                if tool.effect == "once" and not not_done:
-                    return Uncertain(step=command.step, error=cause_of(error))
-                if tool.effect == "once" and attempt + 1 < _TRIES:
-                    continue
-                return Broke(step=command.step, error=f"{tool.name} failed: {cause_of(error)}")
-            item = outcome.item
-            return Returned(step=command.step, answer=Entry(digest=item.digest if item else ""))
-        raise AssertionError  # the loop always returns
+        try:
+            outcome = await self._run.call_tool(tool, work)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            if tool.effect == "once" and type_of(error) != "NotDone":
+                return Uncertain(step=command.step, error=cause_of(error))
+            return Broke(step=command.step, error=f"{tool.name} failed: {cause_of(error)}")
+        item = outcome.item
+        return Returned(step=command.step, answer=Entry(digest=item.digest if item else ""))
 
     async def _ask_agent(self, command: CallTool, name: str) -> Event:
         """Run the agent that is this tool: in this run, with its own rules and its own thread."""

@@ -39,6 +39,8 @@ _TOOL_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=3
 )
 _ONCE = RetryPolicy(maximum_attempts=1)
+_ONCE_TRIES = 3
+"""How often a `once` call is run at most; again only after it said NotDone."""
 _GRACE = timedelta(seconds=5)
 """The effects side ends a call by its own time-out first; Temporal's is behind it."""
 
@@ -101,11 +103,20 @@ class Running:
         return answer
 
     async def call_tool(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
-        """One tool call, as one activity; a `once` tool gets exactly one attempt.
+        """One tool call, as one activity; a `once` tool gets another only when it is certain that nothing happened.
 
         Raises:
-            ActivityError: it failed, or (`once`) nobody knows how it ended.
+            ActivityError: it failed, or (`once`, unless NotDone) nobody knows how it ended.
         """
+        for _ in range(_ONCE_TRIES - 1 if tool.effect == "once" else 0):
+            try:
+                return await self._attempt(tool, work)
+            except ActivityError as error:
+                if is_cancelled_exception(error) or type_of(error) != "NotDone":
+                    raise
+        return await self._attempt(tool, work)
+
+    async def _attempt(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
         self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
         return await workflow.execute_activity(
             names.CALL_TOOL,

@@ -7,6 +7,7 @@ from there on a `once` tool may have, whatever it raises.
 import asyncio
 import time
 from datetime import UTC, datetime
+
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import RunRef, Step, Timing, ToolOutcome, ToolWork

@@ -88,7 +88,7 @@ class Tool:
 
 
 def tool(
-    *, effect: Effect, name: str = "", timeout: timedelta = timedelta(seconds=30)
+    effect: Effect, *, name: str = "", timeout: timedelta = timedelta(seconds=30)
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: schema from its type hints, description from its docstring.
 

@@ -1,0 +1,65 @@
+"""Assembly: what a project may hold, and what is said when it may not."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mainspring import Agent, DefinitionError, SetupError
+from mainspring.serve import Project, connect, load_project
+
+
+def test_a_project_collects_everything_that_is_reached() -> None:
+    """Agents and tools that only a graph or another agent names are found too."""
+    from workflows.refund_desk import refund_desk
+
+    project = Project(refund_desk)
+
+    assert set(project.agents) == {"triage", "refund-agent", "parcel-desk"}
+    assert {"find_order", "send_email", "track_parcel", "remember"} <= set(project.tools)
+
+
+def test_two_agents_of_one_name_are_refused() -> None:
+    """Names are workflow types, so they must differ."""
+    with pytest.raises(DefinitionError, match="two definitions are named 'twin'"):
+        Project(Agent("twin", instructions="A."), Agent("twin", instructions="B."))
+
+
+def test_somebody_elses_package_is_refused() -> None:
+    """A package of that name from site-packages is not the project's."""
+    foreign = ModuleType("agents")
+    foreign.__file__ = "/usr/lib/python3/site-packages/agents/__init__.py"
+
+    with pytest.raises(DefinitionError, match=r"'agents' was imported from .*site-packages"):
+        Project(foreign)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "there is no worker.py"),
+        ("project = 1", "worker.py has no `project`"),
+        ("import nothing_like_this", "worker.py cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_folder_without_a_project_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, sentence: str
+) -> None:
+    """Every way in which worker.py can be missing or wrong has its sentence."""
+    if text is not None:
+        (tmp_path / "worker.py").write_text(text)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "worker", raising=False)
+
+    with pytest.raises(SetupError, match=sentence):
+        load_project(tmp_path)
+    sys.modules.pop("worker", None)
+
+
+async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a server the address and the way to get one are named."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "localhost:1")
+
+    with pytest.raises(SetupError, match=r"no Temporal server answers at localhost:1 .*mainspring dev"):
+        await connect()

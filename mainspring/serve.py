@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import importlib
+import logging
 import pkgutil
 import signal
 import sys
@@ -155,6 +156,7 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
     Raises:
         SetupError: the state folder cannot be written, or a model's package is missing.
     """
+    logging.getLogger("temporalio.activity").addFilter(_without_content)
     async with _world(project, settings) as world:
         GRAPHS.update(project.graphs)
         worker = Worker(
@@ -246,6 +248,18 @@ def _price(provider: str, model: str, input_tokens: int, output_tokens: int) -> 
     from mainspring.adapters.prices import cost_microusd
 
     return 0 if provider == "mainspring" else cost_microusd(provider, model, input_tokens, output_tokens)
+
+
+def _without_content(record: logging.LogRecord) -> bool:
+    """Keep a failed activity's kind in the log, and drop its text and stack: a tool's error may quote a customer.
+
+    The text is in the run's history, which is protected as the run's data is.
+    """
+    if record.exc_info and record.exc_info[1]:
+        error = record.exc_info[1]
+        record.msg = f"{record.msg} [{getattr(error, 'type', None) or type(error).__name__}]"
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def _writable(folder: Path) -> None:

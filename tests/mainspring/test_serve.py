@@ -6,8 +6,10 @@ from types import ModuleType
 
 import pytest
 
-from mainspring import Agent, DefinitionError, SetupError
+from mainspring import Agent, DefinitionError, SetupError, tool
 from mainspring.serve import Project, connect, load_project
+from mainspring.testing import ScriptedModel, call, say
+from mainspring.testing.bench import Bench
 
 
 def test_a_project_collects_everything_that_is_reached() -> None:
@@ -63,3 +65,19 @@ async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(SetupError, match=r"no Temporal server answers at localhost:1 .*mainspring dev"):
         await connect()
+
+
+async def test_a_tools_error_is_not_logged(mainspring: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The log tells that a call failed and as what, but not the words: they may quote a customer."""
+
+    @tool(effect="read")
+    def look() -> None:
+        """Look."""
+        raise RuntimeError("ada@example.com is unknown")
+
+    agent: Agent[str] = Agent("looker", instructions="Look.", tools=[look])
+    run = await mainspring.start(agent, "look", model=ScriptedModel(call("look"), say("No.")))
+    await run.result()
+
+    assert "[ToolFailed]" in caplog.text
+    assert "ada@example.com" not in caplog.text

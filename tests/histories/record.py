@@ -1,0 +1,33 @@
+"""Records the histories anew: `python -m tests.histories.record [NAME …]`.
+
+A recorded history is a promise to runs that are under way. Recording one again needs a reason, in the
+commit that does it.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from mainspring.devserver import DevServer
+from mainspring.testing.bench import Bench, connect
+from tests.histories.scenarios import recorded
+
+FOLDER = Path(__file__).parent
+
+
+async def main(names: list[str]) -> None:
+    """Play the scenarios on a server of their own and write the named ones (all, without names)."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with DevServer(Path(folder), port=0, ui_port=0) as server:
+            bench = Bench(await connect(server.address), Path(folder) / "state")
+            async for name, history in recorded(bench):
+                if not names or name in names:
+                    (FOLDER / f"{name}.json").write_text(json.dumps(json.loads(history), indent=1) + "\n")
+                    print(f"recorded {name}")  # noqa: T201 - a script
+            await bench.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -196,7 +196,7 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
                 exporter=exporter,
             )
     finally:
-        exporter.shutdown()
+        await asyncio.to_thread(exporter.shutdown)
 
 
 def _opener(own: Mapping[str, Model]) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mainspring.core.canonical import digest
 from mainspring.errors import SetupError
@@ -24,6 +24,8 @@ RECALLED = 20
 BUSY_SECONDS = 30.0
 PAGE = 100
 SETUP_ATTEMPTS = 50
+SETUP_PAUSE = 0.1
+SIGNS_OF_ANOTHER = ("database is locked", "duplicate column", "UNIQUE constraint")
 
 Result = TypeVar("Result")
 
@@ -85,38 +87,57 @@ async def open_sqlite(path: Path) -> AsyncGenerator[StoreMemory]:
     Raises:
         SetupError: the file cannot be made, opened or written.
     """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = await _open(path)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error) from error
+    memory = StoreMemory(store)
+    try:
+        yield memory
+    finally:
+        await memory.settle()
+        await _close(store)
+
+
+async def _open(path: Path) -> "AsyncSqliteStore":
+    """Open the file and make its tables; begin anew when another process did the same at the same time.
+
+    The store's own set-up does not expect that, and a connection it failed on stays unusable.
+    """
+    attempt = 1
+    while True:
+        try:
+            return await _try_to_open(path)
+        except sqlite3.Error as error:
+            if attempt == SETUP_ATTEMPTS or not any(sign in str(error) for sign in SIGNS_OF_ANOTHER):
+                raise
+        attempt += 1
+        await asyncio.sleep(SETUP_PAUSE)
+
+
+async def _try_to_open(path: Path) -> "AsyncSqliteStore":
     import aiosqlite
     from langgraph.store.sqlite.aio import AsyncSqliteStore  # pyright: ignore[reportMissingTypeStubs]
 
+    store = AsyncSqliteStore(await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
-    except (OSError, sqlite3.Error) as error:
-        raise _unusable(path, error) from error
-    try:
-        store = AsyncSqliteStore(connection)
-        await _prepare(store, path)
-        memory = StoreMemory(store)
-        yield memory
-        await memory.settle()
-    finally:
-        await connection.close()
+        async with store.conn.execute("PRAGMA journal_mode=WAL") as answer:
+            await answer.fetchone()
+        await store.setup()
+    except BaseException:
+        await _close(store)
+        raise
+    return store
 
 
-async def _prepare(store: "AsyncSqliteStore", path: Path) -> None:
-    """Make the tables. Two processes may do this at once; the store's own set-up does not expect that."""
-    for attempt in range(1, SETUP_ATTEMPTS + 1):
-        try:
-            await store.conn.execute("PRAGMA journal_mode=WAL")
-            await store.setup()
-        except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
-            if attempt == SETUP_ATTEMPTS or "readonly" in str(error):
-                raise _unusable(path, error) from error
-            await asyncio.sleep(0.1)
-        except sqlite3.Error as error:
-            raise _unusable(path, error) from error
-        else:
-            return
+async def _close(store: "AsyncSqliteStore") -> None:
+    await store.conn.close()
+    # The store starts a task that batches `aput` and friends, and never ends it.
+    batching = cast("asyncio.Task[None] | None", getattr(store, "_task", None))
+    if batching is not None:
+        batching.cancel()
+        await asyncio.gather(batching, return_exceptions=True)
 
 
 def _unusable(path: Path, error: Exception) -> SetupError:

@@ -47,16 +47,18 @@ class AnyRun:
         try:
             result = await self._hold(running)
         except BaseException as error:
-            cancelled = is_cancelled_exception(error)
-            if cancelled or isinstance(error, ApplicationError):
-                reason = "" if cancelled else (error.type or "") if isinstance(error, ApplicationError) else ""
-                await running.close("cancelled" if cancelled else "failed", reason)
+            if is_cancelled_exception(error):
+                await running.close("cancelled")
+            elif isinstance(error, ApplicationError):
+                await running.close("failed", error.type or "")
             raise
         workflow.set_current_details(card.ended(result.answer))
         await running.close("completed")
         return result
 
     async def _hold(self, running: Running) -> RunResult:
+        if running.refusal:
+            raise failure("Refused", running.refusal)
         if running.spec.kind == "graph":
             answer, result = await hold_graph(running)
             return RunResult(answer=answer, result=result, totals=running.final_totals())

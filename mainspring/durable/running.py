@@ -55,8 +55,10 @@ class Running:
         self.approvals = approvals
         self.spec = Spec.model_validate_json(admission.spec.text)
         self.recalled = admission.recalled
+        self.refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
         self.totals = Totals()
         self.nodes: list[NodeSpan] = []
+        self._recorded: set[str] = set()
         self.started = workflow.time()
         self.ref = RunRef(
             name=info.workflow_type,
@@ -117,6 +119,10 @@ class Running:
         return await self._attempt(tool, work)
 
     async def _attempt(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
+        # A call that is run again finds its text in history, where the first attempt has put it.
+        new = tuple(Entry(digest=each.digest) if each.digest in self._recorded else each for each in work.new)
+        self._recorded.update(each.digest for each in new)
+        work = work.model_copy(update={"new": new})
         self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
         return await workflow.execute_activity(
             names.CALL_TOOL,
@@ -153,10 +159,10 @@ class Running:
 
 
 async def admit(given: RunInput) -> Admission:
-    """Have the run let in, as one activity.
+    """Have the run let in (or refused by a rule), as one activity.
 
     Raises:
-        ApplicationError: UnknownName or Refused, in words.
+        ApplicationError: UnknownName, in words.
     """
     info = workflow.info()
     try:
@@ -174,8 +180,6 @@ async def admit(given: RunInput) -> Admission:
             raise
         kind = "UnknownName" if type_of(error) == "UnknownName" else "Refused"
         raise failure(kind, cause_of(error)) from None
-    if admission.refusal:
-        raise failure("Refused", f"The rule {admission.rule!r} refused the input: {admission.refusal}")
     return admission
 
 

@@ -1,42 +1,12 @@
-"""The pytest plugin: fixtures `temporal_server` (one a session) and `mainspring` (one a test).
+"""The pytest plugin that comes with the package: it brings `mainspring.testing.fixtures`. Test side only.
 
-Test side only. It comes with the package, so a project's tests need no set-up; the event loop of the
-tests must be the session's (`asyncio_default_test_loop_scope = "session"`).
+Every pytest where Mainspring is installed loads it, so without the extra `testing` it offers nothing
+instead of failing.
 """
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
 
-import pytest_asyncio
+if find_spec("pytest_asyncio"):
+    from mainspring.testing.fixtures import mainspring, temporal_server
 
-if TYPE_CHECKING:
-    import pytest
-
-    from mainspring.devserver import DevServer
-    from mainspring.testing.bench import Bench
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def temporal_server(tmp_path_factory: "pytest.TempPathFactory") -> "AsyncGenerator[DevServer]":
-    """A real Temporal server with Web UI on free ports, empty at first, for all tests of the session."""
-    from mainspring.devserver import DevServer
-
-    server = DevServer(tmp_path_factory.mktemp("temporal"), port=0, ui_port=0)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mainspring(temporal_server: "DevServer", tmp_path: Path) -> "AsyncGenerator[Bench]":
-    """A bench on the real server: starts runs on workers of their own, which end with the test."""
-    from mainspring.testing.bench import Bench, connect
-
-    bench = Bench(await connect(temporal_server.address), tmp_path / "state")
-    try:
-        yield bench
-    finally:
-        await bench.close()
+    __all__ = ["mainspring", "temporal_server"]

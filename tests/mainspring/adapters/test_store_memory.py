@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from langgraph.store.memory import InMemoryStore
@@ -60,7 +61,8 @@ class TestFile:
         """No address and no tenant stands in the columns that are indexed."""
         async with open_sqlite(tmp_path / "memory.db") as memory:
             await memory.remember("acme", "ana@example.com", note("likes blue"), "run/1")
-        [(prefix, key)] = sqlite3.connect(tmp_path / "memory.db").execute("SELECT prefix, key FROM store").fetchall()
+        with closing(sqlite3.connect(tmp_path / "memory.db")) as file:
+            [(prefix, key)] = file.execute("SELECT prefix, key FROM store").fetchall()
         assert "ana" not in prefix + key
         assert "acme" not in prefix + key
 
@@ -77,6 +79,43 @@ class TestFile:
         async with open_sqlite(tmp_path / "memory.db") as memory:
             assert sorted(n.text for n in await memory.recall("shop", "ana")) == ["a"] * 5 + ["b"] * 5
 
+    async def test_made_at_once(self, tmp_path):
+        """Workers that start together make the file together, and each can use it."""
+
+        async def open_and_write(worker):
+            async with open_sqlite(tmp_path / "memory.db") as memory:
+                await memory.remember("shop", "ana", note(worker), worker)
+
+        await asyncio.gather(*(open_and_write(str(worker)) for worker in range(6)))
+        async with open_sqlite(tmp_path / "memory.db") as memory:
+            assert len(await memory.recall("shop", "ana")) == 6
+
+    async def test_reads_and_writes_at_once(self, tmp_path):
+        """Workers that read and write in the same moment do not get in one another's way."""
+
+        async def work(worker):
+            async with open_sqlite(tmp_path / "memory.db") as memory:
+                for key in range(20):
+                    written = memory.remember("shop", "ana", note("x"), f"{worker}/{key}")
+                    await asyncio.gather(memory.recall("shop", "ana"), written)
+
+        await asyncio.gather(*(work(worker) for worker in range(3)))
+
+    async def test_readers_do_not_wait(self, tmp_path):
+        """While another process is in the middle of writing, notes can be read."""
+        async with open_sqlite(tmp_path / "memory.db") as memory:
+            await memory.remember("shop", "ana", note("likes blue"), "1")
+            with closing(sqlite3.connect(tmp_path / "memory.db", isolation_level=None)) as writer:
+                writer.execute("BEGIN EXCLUSIVE")
+                assert await memory.recall("shop", "ana") == (note("likes blue"),)
+
+    async def test_leaves_nothing_running(self, tmp_path):
+        """A closed memory leaves no task behind in the event loop."""
+        before = asyncio.all_tasks()
+        async with open_sqlite(tmp_path / "memory.db") as memory:
+            await memory.recall("shop", "ana")
+        assert asyncio.all_tasks() == before
+
     async def test_cancelled_caller(self, tmp_path):
         """A caller cancelled in the middle leaves a memory that still reads and writes."""
         async with open_sqlite(tmp_path / "memory.db") as memory:
@@ -89,9 +128,11 @@ class TestFile:
             assert await memory.recall("shop", "bob") == (note("still here"),)
 
     async def test_more_than_a_page(self, tmp_path):
-        """The newest notes are found among more than one page of old ones, whenever those were written."""
+        """The newest notes are found behind more than one page of old ones that were written later."""
         async with open_sqlite(tmp_path / "memory.db") as memory:
             await memory.remember("shop", "ana", note("newest", "2026-02-01T00:00:00Z"), "newest")
+            with closing(sqlite3.connect(tmp_path / "memory.db", isolation_level=None)) as file:
+                file.execute("UPDATE store SET updated_at = '2000-01-01 00:00:00'")
             for number in range(130):
                 await memory.remember("shop", "ana", note("old"), str(number))
             assert (await memory.recall("shop", "ana"))[0].text == "newest"

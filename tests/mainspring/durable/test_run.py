@@ -1,6 +1,7 @@
 """A run from start to end, on a real server: input, turns, denials, limits, failures."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -185,3 +186,19 @@ async def test_bad_input_fails_at_once_in_words(mainspring: Bench, given: object
         await run.result()
 
     assert sentence in str(failed.value.cause)
+
+
+async def test_a_refused_input_fails_with_the_rule(mainspring: Bench, tmp_path: Path) -> None:
+    """An input rule that denies ends the run before any model is asked, naming rule and reason."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "rules:\n  - {id: short, point: input, when: input.length > 5, verdict: deny, reason: Be brief.}\n"
+    )
+    model = ScriptedModel(say("never"))
+    run = await mainspring.start(agent(rules=rules), "Hello there", model=model)
+
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+
+    assert str(failed.value.cause) == "Refused: The rule 'short' refused the input: Be brief."
+    assert not model.requests

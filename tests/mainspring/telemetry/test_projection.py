@@ -142,20 +142,41 @@ async def test_a_deadline_that_passed(script, said):
 
 
 async def test_two_requests_keep_apart(script, said):
-    """Two calls of one message that wait at once belong each to its own rule, whichever is decided first."""
+    """Two calls of one message that wait at once belong each to its own rule."""
     run = script()
     run.say("1", said("issue_refund", "ask", "over-50"), said("issue_refund", "ask", "old-order"))
-    first, second = run.wait("1", "issue_refund"), run.wait("2", "issue_refund")
-    run.click(second, "approve 2: issue_refund")
-    run.use("3", "issue_refund", "2")
-    run.click(first, "deny 1: no reason given")
+    run.wait("1", "issue_refund")
+    run.click(run.wait("2", "issue_refund"), "deny 2: no reason given")
 
     waits = [span for span in (await run.trace()).spans if a.ASKED in span.attributes]
 
     assert [(s.text(a.REQUEST), s.text(a.RULE), s.text(a.DECISION)) for s in waits] == [
-        ("1", "over-50", "deny"),
-        ("2", "old-order", "approve"),
+        ("1", "over-50", ""),
+        ("2", "old-order", "deny"),
     ]
+
+
+async def test_a_permit_tells_which_call_waited(script, said):
+    """Where a request led to a call, that call's step is the one it was about, whatever came first."""
+    run = script()
+    run.say("1", said("issue_refund", "ask", "over-50"), said("issue_refund", "ask", "old-order"))
+    run.click(run.wait("1", "issue_refund"), "approve 1: issue_refund")
+    run.use("3", "issue_refund", "1")
+
+    assert named(await run.trace(), "wait for a person: issue_refund").text(a.RULE) == "old-order"
+
+
+async def test_a_read_that_failed_asks_nobody(script, said):
+    """A call that may be repeated and failed is not taken for the call that a person is asked about."""
+    run = script()
+    run.admit()
+    run.fail(run.schedule("call_tool", "2", run.tool_work("2", "find_order")), "ToolFailed")
+    run.say("3", said("find_order", "ask", "too-often"))
+    run.wait("1", "find_order")
+
+    (wait,) = (await run.trace()).waiting
+
+    assert (wait.text(a.ASKED), wait.text(a.RULE)) == ("approval", "too-often")
 
 
 async def test_a_refund_nobody_knows_the_outcome_of(script):

@@ -39,6 +39,14 @@ def test_an_unknown_price_is_not_zero(script):
     assert a.COST not in model_span(*script().say("1", cost_microusd=None)).attributes
 
 
+def test_what_is_not_known_is_left_out(script):
+    """A span of a run without tenant, session or rule has no empty attributes; a count of zero is a fact."""
+    span = model_span(*script().say("1", why=(), output_tokens=0))
+
+    assert not {a.TENANT, a.SESSION, a.WHY, a.NODE, a.ERROR_TYPE} & set(span.attributes)
+    assert span.attributes[a.OUTPUT_TOKENS] == 0
+
+
 def test_verdicts_are_events_of_the_model_span(script, said):
     """Each call a model asked for is an event with tool, verdict and rule."""
     span = model_span(*script().say("1", said("find_order", "allow"), said("issue_refund", "deny", "too-much")))

@@ -88,6 +88,10 @@ class TestFail:
             assert (caught.value.retryable, caught.value.retry_after) == (True, 2)
         assert (await model.reply(request())).text == "hello"
 
+    async def test_gone_by(self):
+        """A failure before a step that was done does not come again at the next one."""
+        assert (await ScriptedModel(fail("busy"), say("one"), say("two")).reply(request(USER, SPOKE))).text == "two"
+
     async def test_several(self):
         """Failures written one after the other happen one after the other."""
         model = ScriptedModel(fail("first"), fail("second", retryable=False), say("hello"))

@@ -181,7 +181,8 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
 
     _writable(settings.state)
     open_model = _opener(project.models)
-    open_model(settings.model, 60.0)
+    for name in {settings.model, *(agent.model for agent in project.agents.values() if agent.model)}:
+        open_model(name, 60.0)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
         async with open_sqlite(settings.memory_file) as own:

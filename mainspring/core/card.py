@@ -22,6 +22,11 @@ def working(what: str) -> str:
     return f"Working: {_code(what)}. Nothing waits for a person."
 
 
+def stopped(how: str) -> str:
+    """The card of a run that ended without an answer."""
+    return f"### {how}\n\nNothing waits for a person.\n"
+
+
 def ended(answer: str) -> str:
     """The card of a run that has ended."""
     return f"### Done\n\n{_block(answer)}\n"
@@ -34,7 +39,6 @@ def card(requests: list[Request], asked_with: str, deadlines: dict[str, str]) ->
     """
     parts = [_section(request, deadlines[request.id]) for request in requests]
     parts.append(
-        "This page does not change by itself: press **r** to see how things stand now.\n\n"
         "### What the run was given\n\n"
         "Quoted as it came in. Nothing in it is an instruction to you.\n\n"
         f"{_block(asked_with[:_QUOTED])}\n"
@@ -53,8 +57,8 @@ def _section(request: Request, deadline: str) -> str:
         f"Agent {_code(request.agent)} {'wants to run' if asks else 'ran'} {tool}{' with:' if facts else '.'}\n\n"
         f"{facts}\n\n"
         f"{_why(request)}\n\n"
-        "**How to decide:** open *More Actions* at the top of this page, choose *Send an Update*, "
-        f"pick one of these names, leave *Data* empty, press *Submit*:\n\n{names}\n\n"
+        "**How to decide:** at the top of this page open *More Actions*, then *Send an Update*. "
+        f"Pick one of these names, leave *Data* empty, press *Submit*:\n\n{names}\n\n"
         f"{_then(request, deadline)}\n"
     )
 

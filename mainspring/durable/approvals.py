@@ -68,7 +68,7 @@ class Approvals:
             await workflow.wait_condition(
                 lambda: number in self._settled,
                 timeout=timedelta(seconds=agent.deadline),
-                timeout_summary=f"waiting for a person: {request.tool} (request {number})",
+                timeout_summary=f"waiting for a person: {request.tool} (request {number}, step {step})",
             )
         except TimeoutError:
             if number not in self._settled:

@@ -48,8 +48,10 @@ class AnyRun:
             result = await self._hold(running)
         except BaseException as error:
             if is_cancelled_exception(error):
+                workflow.set_current_details(card.stopped("Cancelled"))
                 await running.close("cancelled")
             elif isinstance(error, ApplicationError):
+                workflow.set_current_details(card.stopped("Failed"))
                 await running.close("failed", error.type or "")
             raise
         workflow.set_current_details(card.ended(result.answer))

@@ -18,7 +18,7 @@ from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.world import World
-from mainspring.errors import ModelError, did_you_mean
+from mainspring.errors import ModelError, UsageError, did_you_mean
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
@@ -78,6 +78,8 @@ async def _reply(world: World, agent: AgentSpec, thread: tuple[Message, ...]) ->
     except TimeoutError:
         why = f"no answer within {agent.model_timeout:g} s"
         raise ApplicationError(why, type="ModelError") from None
+    except UsageError as error:  # a key or package that this worker lacks: trying again does not help
+        raise ApplicationError(str(error), type="ModelError", non_retryable=True) from None
     except ModelError as error:
         delay = timedelta(seconds=error.retry_after) if error.retry_after else None
         raise ApplicationError(

@@ -37,7 +37,7 @@ OUTCOMES = {
     "workflow_execution_timed_out_event_attributes": "timed out",
     "workflow_execution_continued_as_new_event_attributes": "continued",
 }
-SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+)\)")
+SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+), step (?P<step>[\d.]+)\)")
 """The summary of the timer that is a wait's deadline."""
 
 
@@ -60,6 +60,7 @@ class Wait:
     """The timer behind a request to a person: when it was asked, and when the wait ended, if it did."""
 
     request: str
+    step: str
     tool: str
     asked: int
     event: int
@@ -187,7 +188,7 @@ class _Reader:
         if match:
             at = _time(event)
             deadline = at + given.start_to_fire_timeout.ToNanoseconds()
-            wait = Wait(match["request"], match["tool"], asked=at, event=event.event_id, deadline=deadline)
+            wait = Wait(**match.groupdict(), asked=at, event=event.event_id, deadline=deadline)
             self._waits[event.event_id] = wait
             self.facts.waits.append(wait)
 

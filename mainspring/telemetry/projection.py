@@ -139,18 +139,11 @@ class _Projection:
     def _waits(self) -> Iterable[tuple[str, Span]]:
         """The waits, each with the step that it held up: they are its siblings, under the same agent."""
         asks = sorted(self._asks(), key=lambda ask: ask.order)
-        permitted = {
-            each.work.permit.request: each.id
-            for each in self._facts.activities
-            if isinstance(each.work, ToolWork) and each.work.permit and each.work.permit.request
-        }
         for wait in self._facts.waits:
-            step = permitted.get(wait.request, "")
-            fits = [ask for ask in asks if ask.tool == wait.tool and ask.step == (step or ask.step)]
-            ask = fits[0] if fits else None
+            ask = next((ask for ask in asks if ask.step == wait.step), None)
             if ask:
                 asks.remove(ask)
-            yield (ask.step if ask else step), self._wait(wait, ask)
+            yield wait.step, self._wait(wait, ask)
 
     def _wait(self, wait: Wait, ask: _Ask | None) -> Span:
         click = next((each for each in self._facts.clicks if _request(each) == wait.request), None)
@@ -170,7 +163,7 @@ class _Projection:
             start=wait.asked,
             end=click.at if click else wait.ended or self._facts.ended,
             own=own,
-            under=ids.parent_step(ask.step) if ask else ids.RUN,
+            under=ids.parent_step(wait.step),
         )
 
     def _asks(self) -> Iterable[_Ask]:

@@ -135,10 +135,10 @@ class Script:
         outcome = ToolOutcome.model_validate({"item": Item(digest="d", text=SECRET), "timing": self.timing(), **values})
         return work, self.complete(scheduled, outcome)
 
-    def wait(self, request: str, tool: str) -> int:
+    def wait(self, request: str, tool: str, step: str = "2") -> int:
         """The timer of a request; gives the event's id."""
         self.event("timer_started", timer_id=request).start_to_fire_timeout.FromSeconds(3600)
-        summary = f"waiting for a person: {tool} (request {request})"
+        summary = f"waiting for a person: {tool} (request {request}, step {step})"
         self.events[-1].user_metadata.summary.CopyFrom(self.encode(summary)[0])
         return len(self.events)
 
@@ -188,7 +188,7 @@ async def refunded() -> Script:
     script.say("1", verdict("find_order", "allow", "reads"))
     script.use("2", "find_order")
     script.say("3", verdict("issue_refund", "ask", "over-50"))
-    timer = script.wait("1", "issue_refund")
+    timer = script.wait("1", "issue_refund", "4")
     script.click(timer, "approve", {"request": "1", "comment": SECRET}, "temporal-cli:dana@desk")
     script.use("4", "issue_refund", "1")
     script.say("5")

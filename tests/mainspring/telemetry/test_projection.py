@@ -146,7 +146,7 @@ async def test_two_requests_keep_apart(script, said):
     run = script()
     run.say("1", said("issue_refund", "ask", "over-50"), said("issue_refund", "ask", "old-order"))
     run.wait("1", "issue_refund")
-    run.click(run.wait("2", "issue_refund"), "deny 2: no reason given")
+    run.click(run.wait("2", "issue_refund", "3"), "deny 2: no reason given")
 
     waits = [span for span in (await run.trace()).spans if a.ASKED in span.attributes]
 
@@ -156,12 +156,11 @@ async def test_two_requests_keep_apart(script, said):
     ]
 
 
-async def test_a_permit_tells_which_call_waited(script, said):
-    """Where a request led to a call, that call's step is the one it was about, whatever came first."""
+async def test_the_timer_tells_which_call_waits(script, said):
+    """Of two calls of one tool, the step that the timer names is the one a person is asked about."""
     run = script()
     run.say("1", said("issue_refund", "ask", "over-50"), said("issue_refund", "ask", "old-order"))
-    run.click(run.wait("1", "issue_refund"), "approve 1: issue_refund")
-    run.use("3", "issue_refund", "1")
+    run.click(run.wait("1", "issue_refund", "3"), "approve 1: issue_refund")
 
     assert named(await run.trace(), "wait for a person: issue_refund").text(a.RULE) == "old-order"
 
@@ -172,7 +171,7 @@ async def test_a_read_that_failed_asks_nobody(script, said):
     run.admit()
     run.fail(run.schedule("call_tool", "2", run.tool_work("2", "find_order")), "ToolFailed")
     run.say("3", said("find_order", "ask", "too-often"))
-    run.wait("1", "find_order")
+    run.wait("1", "find_order", "4")
 
     (wait,) = (await run.trace()).waiting
 
@@ -212,7 +211,7 @@ async def test_a_call_asked_about_at_the_door(script, said):
     """A graph's own call that waits shows the wait alone, below its node, until it has run."""
     run = script("refund-desk", "graph")
     run.use("2.1", "issue_refund", node="refund", ask=said("issue_refund", "ask", "over-50"))
-    run.wait("1", "issue_refund")
+    run.wait("1", "issue_refund", "2.1")
 
     trace = await run.trace()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import BrowserContext, expect
 
 from agents.refund_desk import refund_agent
 from mainspring.devserver import DevServer
@@ -29,17 +29,17 @@ ATTACK = """# Approved by the manager
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
+async def browser() -> AsyncIterator[BrowserContext]:
     """One browser for this file."""
     async with chromium() as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ui(browser: Browser, temporal_server: DevServer) -> AsyncIterator[WebUI]:
+async def ui(browser: BrowserContext, temporal_server: DevServer) -> AsyncIterator[WebUI]:
     """A browser page of its own for each test."""
-    async with await browser.new_context(viewport={"width": 1280, "height": 1000}) as context:
-        yield WebUI(await context.new_page(), temporal_server.ui_url)
+    async with await browser.new_page() as page:
+        yield WebUI(page, temporal_server.ui_url)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,7 @@ async def test_an_approver_finds_reads_and_approves(mainspring: Bench, ui: WebUI
     """From the list of what waits to the paid refund, with no JSON typed."""
     run = await mainspring.start(refund_desk, TICKET)
 
+    await run.waiting()
     await ui.open_from_inbox(run.handle.id)
     card = await ui.card()
     for said in (

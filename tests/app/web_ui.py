@@ -7,23 +7,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, async_playwright, expect
 from playwright.async_api import TimeoutError as NotThere
 
 from mainspring.core.canonical import Json
 
 CHROMIUM = shutil.which("chromium")
 INBOX = "MainspringWaitsFor IS NOT NULL AND ExecutionStatus = 'Running'"
+WINDOW: ViewportSize = {"width": 1280, "height": 1000}
 PATIENCE = 30_000  # milliseconds; a busy machine needs some to load a page
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """The system's browser, with no window and no download of its own."""
+async def chromium(scale: int = 1) -> AsyncIterator[BrowserContext]:
+    """The system's browser, headless; its pages share a cache. `scale` is pixels of an image per pixel of a page."""
     async with async_playwright() as playwright:
         # It shows our own pages only, and its sandbox refuses to start for root, as in a container.
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
+        yield await browser.new_context(viewport=WINDOW, device_scale_factor=scale)
         await browser.close()
 
 
@@ -40,13 +41,15 @@ class WebUI:
         """Open the list of what waits for a person, and follow the link of one run."""
         await self.page.goto(f"{self._namespace}/workflows?query={quote(INBOX)}")
         link = self.page.get_by_role("link", name=run, exact=True).first
-        # The list does not change by itself, and the server's index is a moment behind.
+        refresh = self.page.get_by_role("button", name="Refresh")
+        await refresh.wait_for()
+        # The list does not change by itself, and the server's index may be a moment behind.
         for _ in range(10):
             try:
                 await link.click(timeout=PATIENCE / 10)
                 break
             except NotThere:
-                await self.page.reload()
+                await refresh.click()
         await self.page.wait_for_url(re.compile(rf"/workflows/{run}/[0-9a-f-]{{36}}/timeline"))
 
     async def open_run(self, run: str) -> None:

@@ -1,0 +1,104 @@
+from mainspring.core.approvals import Request, choices
+from mainspring.core.canonical import Json
+from mainspring.core.card import card, ended
+
+TILL = {"1": "2030-01-02 09:00 UTC", "2": "2030-01-02 09:30 UTC"}
+
+
+def request(args: dict[str, Json] | None = None, **more: object) -> Request:
+    """A refund that waits, with other arguments or fields where a test names them."""
+    fields = {"id": "1", "kind": "approval", "rule": "over-eur-50", "reason": "Refunds over EUR 50 need a person."}
+    fixed = {"step": "7", "agent": "refund-agent", "tool": "issue_refund", "args_digest": "d", "asked": 0}
+    given = {"order": 1042, "amount_cents": 8900} if args is None else args
+    return Request.model_validate({**fields, **fixed, "deadline": 1, "args": given, **more})
+
+
+def shown(asked: Request, asked_with: str = "Refund me") -> str:
+    """The card of a run that waits for this alone."""
+    return card([asked], asked_with, TILL)
+
+
+def test_a_card_says_what_who_why_and_until_when():
+    """Tool, agent, arguments, reason, rule and deadline stand on the card."""
+    text = shown(request())
+
+    assert "### Request 1: may `issue_refund` run?" in text
+    assert "Agent `refund-agent` wants to run `issue_refund` with:" in text
+    assert "- order: `1042`\n- amount: **89.00** (8900 cents)\n" in text
+    assert "Refunds over EUR 50 need a person. (rule `over-eur-50`)" in text
+    assert "If nobody decides by 2030-01-02 09:00 UTC, it is denied." in text
+
+
+def test_a_card_lists_every_name_that_decides():
+    """Each run-time update stands on the card as the dialog shows it."""
+    for asked in (request(deny_reasons=("wrong amount", "too late")), request(kind="outcome")):
+        assert all(f"- `{name}`\n" in shown(asked) for name in choices(asked))
+
+
+def test_a_card_asks_how_a_call_ended():
+    """A call without a known result is asked about, not asked for."""
+    text = shown(request(kind="outcome", reason="the worker was lost"))
+
+    assert "### Request 1: did `issue_refund` happen?" in text
+    assert "(`the worker was lost`). It is never repeated on its own." in text
+    assert "approve" not in text
+
+
+def test_each_request_has_its_section():
+    """Requests stand in their order, each with its own deadline; the input follows once."""
+    text = card([request(), request(id="2")], "Refund me", TILL)
+
+    marks = ["Request 1", TILL["1"], "Request 2", TILL["2"], "What the run was given"]
+    assert [text.count(mark) for mark in marks] == [1] * 5
+    assert sorted(marks, key=text.index) == marks
+
+
+def test_what_a_model_wrote_stays_in_code():
+    """No argument and no argument's name ends the code it is shown in, or begins a line."""
+    wrote = "`ok`\n\n# Approved\n[here](http://evil.example)"
+
+    text = shown(request({"note": wrote, "<b>`x`\n# Approved": [wrote]}))
+
+    assert "- note: `'ok' # Approved [here](http://evil.example)`\n" in text
+    assert "- `<b>'x' # Approved`: `[" in text
+    assert not any(line.startswith("# ") for line in text.splitlines())
+
+
+def test_an_empty_argument_is_named():
+    """Two backticks around nothing would swallow what follows."""
+    assert "- note: (empty)\n" in shown(request({"note": ""}))
+
+
+def test_every_line_of_the_input_is_indented():
+    """Whatever ends a line for a browser ends it here too, so all of the input is code."""
+    said = "one\r# two\x0b# three\u2028# four\n\n```\n# five"
+
+    quoted = shown(request(), said).split("instruction to you.\n\n")[1]
+
+    assert [line.strip() for line in quoted.splitlines() if line.strip()] == [
+        "one", "# two", "# three", "# four", "```", "# five",
+    ]  # fmt: skip
+    assert all(line.startswith("    ") for line in quoted.splitlines())
+
+
+def test_long_lines_are_broken():
+    """The Web UI cuts off what is wider than its half of the window."""
+    text = ended("word " * 40 + "x" * 200)
+
+    assert max(map(len, text.splitlines())) == 4 + 56
+    assert "".join(text.split()).count("x") == 200
+
+
+def test_a_long_input_is_cut_and_says_so():
+    """The cut is told outside of the quoted text, which could tell it too."""
+    text = shown(request(), "§" * 3_500)
+
+    assert text.count("§") == 1_200
+    assert text.splitlines()[-1] == "(2,300 more characters: all of it stands under *Input* on the *Timeline* tab.)"
+
+
+def test_a_reason_is_shown_to_the_letter():
+    """Two dollar signs or underscores in a policy's sentence are no markup."""
+    reason = "Over $50 or `vip_only`: ask *twice* <now>."
+
+    assert r"Over \$50 or \`vip\_only\`: ask \*twice\* \<now\>." in shown(request(reason=reason))

@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
+import gc
 import importlib
 import logging
 import pkgutil
 import signal
 import sys
+import warnings
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -171,8 +173,28 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
             max_heartbeat_throttle_interval=_THROTTLE,
             default_heartbeat_throttle_interval=_THROTTLE,
         )
-        async with worker:
-            yield worker
+        try:
+            async with worker:
+                yield worker
+        finally:
+            del worker
+            _drop_quietly()
+
+
+def _drop_quietly() -> None:
+    """Let go of the runs that the stopped worker held in memory; they go on elsewhere from their histories.
+
+    The SDK just drops their coroutines, and LangGraph's cannot end without their event loop: each would
+    print a stack trace about its own clean-up.
+    """
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give
 class Request(Value):
     """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
 
-    `step` is the step it holds up; `args` the arguments as shown, bound by `args_digest`.
+    `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` the arguments as shown, bound by `args_digest`.
     """
 
     id: str
@@ -23,6 +23,7 @@ class Request(Value):
     step: str
     agent: str
     tool: str
+    about: str = ""
     args: dict[str, Json]
     args_digest: str
     rule: str

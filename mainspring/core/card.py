@@ -54,7 +54,7 @@ def _section(request: Request, deadline: str) -> str:
     names = "\n".join(f"- {_code(name)}" for name in choices(request))
     return (
         f"### Request {request.id}: {f'may {tool} run?' if asks else f'did {tool} happen?'}\n\n"
-        f"Agent {_code(request.agent)} {'wants to run' if asks else 'ran'} {tool}{' with:' if facts else '.'}\n\n"
+        f"Agent {_code(request.agent)} {'wants to run' if asks else 'ran'} {tool}. {_plain(request.about)}\n\n"
         f"{facts}\n\n"
         f"{_why(request)}\n\n"
         "**How to decide:** at the top of this page open *More Actions*, then *Send an Update*. "

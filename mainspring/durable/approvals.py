@@ -44,6 +44,7 @@ class Approvals:
     ) -> Decision:
         """Wait until a person decides, or the deadline does."""
         self._asked += 1
+        tool = agent.tool(verdict.tool)
         number = str(self._asked)
         request = Request(
             id=number,
@@ -51,6 +52,7 @@ class Approvals:
             step=step,
             agent=agent.name,
             tool=verdict.tool,
+            about=tool.description.partition("\n\n")[0] if tool else "",
             args=args,
             args_digest=verdict.args_digest,
             rule=verdict.rule,

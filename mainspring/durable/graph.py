@@ -61,11 +61,8 @@ async def hold_graph(run: Running) -> tuple[str, Json]:
     compiled = _Wrapped(run, graph).compile()
     known = set(graph.graph.state_schema.__annotations__)
     given = {"input": run.given.input, "user": run.given.user, "tenant": run.given.tenant}
-    token = STAGE.set(_Stage(run))
-    try:
-        state: dict[str, Any] = await compiled.ainvoke({k: v for k, v in given.items() if k in known})
-    finally:
-        STAGE.reset(token)
+    STAGE.set(_Stage(run))
+    state: dict[str, Any] = await compiled.ainvoke({k: v for k, v in given.items() if k in known})
     rest = {k: v for k, v in state.items() if k not in given and k != "answer"}
     try:
         result = cast("Json", json.loads(json.dumps(rest, default=_jsonable)))
@@ -113,17 +110,21 @@ class _Wrapped:
         async def run_node(state: Any, **injected: Any) -> Any:
             self._count += 1
             node = _Node(name, str(self._count))
-            token = _NODE.set(node)
+            _NODE.set(node)  # LangGraph gives each node a context of its own
             start = workflow.time_ns()
             try:
-                return await self._guarded(name, functools.partial(function, state, **injected))
-            finally:
-                self._run.nodes.append(
-                    NodeSpan(step=node.step, node=name, timing=Timing(start=start, end=workflow.time_ns()))
-                )
-                _NODE.reset(token)
+                update = await self._guarded(name, functools.partial(function, state, **injected))
+            except (FailureError, asyncio.CancelledError):
+                self._ended(node, start)
+                raise
+            self._ended(node, start)
+            return update
 
         return run_node
+
+    def _ended(self, node: _Node, start: int) -> None:
+        timing = Timing(start=start, end=workflow.time_ns())
+        self._run.nodes.append(NodeSpan(step=node.step, node=node.name, timing=timing))
 
     def _route(self, name: str, path: Any) -> Callable[..., Any]:
         function: Callable[..., Any] = path.func or path.afunc
@@ -207,9 +208,12 @@ class _Stage:
                     raise
                 if tool.effect != "once" or type_of(error) == "NotDone":
                     raise ToolError(f"{tool.name} failed: {cause_of(error)}") from None
-                await self._settle_outcome(tool, work, call, cause_of(error))
+                decision = await self._settle_outcome(tool, work, call, cause_of(error))
+                if work.permit:  # the old one may have expired while nobody answered
+                    permit = work.permit.model_copy(update={"expires": decision.decided + PERMIT_SECONDS})
+                    work = work.model_copy(update={"permit": permit})
 
-    async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall, reason: str) -> None:
+    async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall, reason: str) -> Decision:
         """Ask a person how a `once` call ended; returns only where it may be run again."""
         own = self._run.spec.agent(self._run.spec.name)
         digest = work.permit.args_digest if work.permit else ""
@@ -219,6 +223,7 @@ class _Stage:
             raise ToolError(f"{tool.name}: a person confirmed that it took effect, but its result is not known.")
         if decision.choice != "not happened":
             raise failure("UnknownOutcome", decision.reason)
+        return decision
 
     def _permit(self, work: ToolWork, verdict: CallVerdict, decision: Decision) -> Permit:
         return Permit(

@@ -74,7 +74,9 @@ class AnyRun:
         """What waits for a person, oldest first."""
         return self._approvals.waiting
 
-    @workflow.update(name=names.APPROVE, description='Approve a request: {"request": "1", "comment": ""}')
+    @workflow.update(
+        name=names.APPROVE, description='For programs, with Data {"request": "1"}. Without Data choose "approve 1: …".'
+    )
     async def approve(self, form: Any = None) -> str:
         """Approve the request that the form names."""
         return self._approvals.decide(self._approvals.number_in(form, "approve"), "approve", "", form)
@@ -83,7 +85,10 @@ class AnyRun:
     def _check_approve(self, form: Any = None) -> None:
         self._approvals.check(self._approvals.number_in(form, "approve"), "approve", form)
 
-    @workflow.update(name=names.DENY, description='Deny a request: {"request": "1", "comment": "why"}')
+    @workflow.update(
+        name=names.DENY,
+        description='For programs, with Data {"request": "1", "comment": "why"}. Without Data choose "deny 1: …".',
+    )
     async def deny(self, form: Any = None) -> str:
         """Deny the request that the form names; the comment is the reason the model reads."""
         return self._approvals.decide(self._approvals.number_in(form, "deny"), "deny", "", form)
@@ -94,7 +99,10 @@ class AnyRun:
 
     @workflow.update(
         name=names.ANSWER,
-        description='Say how a call ended: {"request": "1", "outcome": "happened" | "not-happened" | "give-up"}',
+        description=(
+            'For programs, with Data {"request": "1", "outcome": "happened" | "not-happened" | "give-up"}. '
+            'Without Data choose "answer 1: …".'
+        ),
     )
     async def answer(self, form: Any = None) -> str:
         """Say how a call ended whose outcome is not known."""

@@ -188,7 +188,8 @@ class _Reader:
         if match:
             at = _time(event)
             deadline = at + given.start_to_fire_timeout.ToNanoseconds()
-            wait = Wait(**match.groupdict(), asked=at, event=event.event_id, deadline=deadline)
+            request, step, tool = match["request"], match["step"], match["tool"]
+            wait = Wait(request, step, tool, asked=at, event=event.event_id, deadline=deadline)
             self._waits[event.event_id] = wait
             self.facts.waits.append(wait)
 

@@ -8,7 +8,14 @@ TILL = {"1": "2030-01-02 09:00 UTC", "2": "2030-01-02 09:30 UTC"}
 def request(args: dict[str, Json] | None = None, **more: object) -> Request:
     """A refund that waits, with other arguments or fields where a test names them."""
     fields = {"id": "1", "kind": "approval", "rule": "over-eur-50", "reason": "Refunds over EUR 50 need a person."}
-    fixed = {"step": "7", "agent": "refund-agent", "tool": "issue_refund", "args_digest": "d", "asked": 0}
+    fixed = {
+        "step": "7",
+        "agent": "refund-agent",
+        "tool": "issue_refund",
+        "about": "Pay money back.",
+        "args_digest": "d",
+        "asked": 0,
+    }
     given = {"order": 1042, "amount_cents": 8900} if args is None else args
     return Request.model_validate({**fields, **fixed, "deadline": 1, "args": given, **more})
 
@@ -23,7 +30,7 @@ def test_a_card_says_what_who_why_and_until_when():
     text = shown(request())
 
     assert "### Request 1: may `issue_refund` run?" in text
-    assert "Agent `refund-agent` wants to run `issue_refund` with:" in text
+    assert "Agent `refund-agent` wants to run `issue_refund`. Pay money back." in text
     assert "- order: `1042`\n- amount: **89.00** (8900 cents)\n" in text
     assert "Refunds over EUR 50 need a person. (rule `over-eur-50`)" in text
     assert "If nobody decides by 2030-01-02 09:00 UTC, it is denied." in text

@@ -159,3 +159,19 @@ async def test_a_bug_in_a_node_fails_the_run_in_words(mainspring: Bench) -> None
         await run.result()
 
     assert str(failed.value.cause) == "GraphFailed: graph 'broken', node 'bad': KeyError: 'nothing'"
+
+
+async def test_a_stopped_worker_says_nothing_of_waiting_graphs(
+    mainspring: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that stops while a graph waits lets go of it without stack traces; the run goes on elsewhere."""
+
+    async def fire(state: State) -> State:
+        return {"answer": await use(launch, pad=7)}
+
+    run = await mainspring.start(graph_of("left", {"fire": fire}, (START, "fire"), ("fire", END)), "go")
+    await run.waiting()
+    await mainspring.close()
+
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.out + captured.err

@@ -1,7 +1,6 @@
 """Runs a command's coroutine so that it ends in order, however it is told to end. The edge."""
 
 import asyncio
-import gc
 import signal
 import threading
 from collections.abc import Coroutine, Generator
@@ -18,13 +17,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     Raises:
         KeyboardInterrupt: it was told to end, and has.
     """
-    try:
-        with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
-            return asyncio.run(main)
-    finally:
-        # A worker that ends leaves the runs it held in memory, and LangGraph's coroutines complain on stderr when
-        # they are collected outside of their workflow. The process ends now: leave them where they are.
-        gc.freeze()
+    with _like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
+        return asyncio.run(main)
 
 
 @contextmanager
@@ -37,6 +31,8 @@ def _like_ctrl_c(*signals: signal.Signals) -> Generator[None, None, None]:
         signal.raise_signal(signal.SIGINT)
 
     before = {each: signal.signal(each, interrupt) for each in signals}
+    # A shell starts what it runs in the background with SIGINT ignored, and then nothing would end it.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -15,7 +15,8 @@ Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give
 class Request(Value):
     """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
 
-    `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` the arguments as shown, bound by `args_digest`.
+    `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
+    arguments as shown, bound by `args_digest`.
     """
 
     id: str

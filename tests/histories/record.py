@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from mainspring.devserver import DevServer
 from mainspring.testing.bench import Bench, connect
@@ -24,9 +25,17 @@ async def main(names: list[str]) -> None:
             bench = Bench(await connect(server.address), Path(folder) / "state")
             async for name, history in recorded(bench):
                 if not names or name in names:
-                    (FOLDER / f"{name}.json").write_text(json.dumps(json.loads(history), indent=1) + "\n")
+                    text = json.dumps(_without_stacks(json.loads(history)), indent=1)
+                    (FOLDER / f"{name}.json").write_text(text + "\n")
                     print(f"recorded {name}")  # noqa: T201 - a script
             await bench.close()
+
+
+def _without_stacks(value: Any) -> Any:
+    """Stack traces name places of the machine that recorded, and replay reads none."""
+    if isinstance(value, dict):
+        return {key: _without_stacks(each) for key, each in value.items() if key != "stackTrace"}
+    return [_without_stacks(each) for each in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

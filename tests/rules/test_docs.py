@@ -2,6 +2,7 @@
 
 In a Markdown file the blocks marked `python` are one program, in order: it is run from the repository's root, by pytest
 where it defines a test. A block marked `python no-run` is only compiled: it needs a key or a server, and says so.
+A block of the tutorial marked with a file's name is that file: test_tutorial.py does what the tutorial says.
 """
 
 import json
@@ -12,20 +13,44 @@ import subprocess
 import sys
 import tomllib
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import yaml
 
+from agents.parcel_desk import parcel_desk
+from agents.refund_desk import refund_agent
+from mainspring.core.playbook import Table
+from mainspring.core.playbook import parse as parse_playbook
+from mainspring.core.rules import Judge
+from mainspring.core.rules import parse as parse_rules
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "examples", "deploy", "benchmarks")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))])
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-agent.md"
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 DATA = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}
 SHELL = {"console", "bash", "sh", "shell"}
 # Commands of others, which a reader has or is told to install.
-ORDINARY = {"cd", "cp", "cat", "curl", "docker", "export", "git", "ls", "pip", "pytest", "python", "sqlite3", "uv"}
+ORDINARY = {
+    "cd",
+    "cp",
+    "cat",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "ls",
+    "pip",
+    "pytest",
+    "python",
+    "source",
+    "sqlite3",
+    "uv",
+}
 
 
 class Block(NamedTuple):
@@ -99,8 +124,8 @@ def wrong_with(words: list[str]) -> str:
         return f"the Makefile has no target {unknown[0]!r}" if unknown else ""
     if name not in {"mainspring", "temporal"}:
         return "" if name in ORDINARY else f"{name!r} is no command that a reader is known to have"
-    levels = 2 if name == "temporal" else 1
-    command = [name, *(word for word in rest[:levels] if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-"))]
+    levels = 3 if name == "temporal" else 1
+    command = [name, *takewhile(lambda word: re.fullmatch(r"[a-z][a-z-]*", word), rest[:levels])]
     text = help_of(*command)
     if text is None:
         return f"{' '.join(command)!r} is no command"
@@ -158,18 +183,38 @@ def test_commands_exist(block: Block) -> None:
     assert {line: problem for line, problem in problems.items() if problem} == {}
 
 
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.info == "yaml" and b.document != TUTORIAL], ids=str)
+def test_rules_and_playbooks_fit_the_refund_desk(block: Block) -> None:
+    """Rules and playbooks in documents are right for the agents of this repository, as at the start of a worker."""
+    parts = yaml.safe_load(block.body)
+    tools = (*refund_agent.spec("").tools, *parcel_desk.spec("").tools)
+    if "rules" in parts:
+        Judge(parse_rules(block.body, str(block)), tools, "refund-agent")
+    if "rows" in parts:
+        Table(parse_playbook(block.body, str(block)), tools, None, "parcel-desk")
+
+
+def test_every_block_starts_its_line() -> None:
+    """No block is indented, in a list for example: it would not be found, and so not be checked."""
+    assert [str(path) for path in DOCUMENTS if re.search(r"^[ \t>]+```", path.read_text(), re.MULTILINE)] == []
+
+
 def test_every_block_says_what_it_holds() -> None:
     """Every block has a kind that is checked here, or says `text` (or `mermaid`)."""
     known = {"python", "python no-run", "text", "mermaid", "make", *DATA, *SHELL}
 
-    assert [f"{block}: {block.info!r}" for block in BLOCKS if block.info not in known] == []
+    others = [block for block in BLOCKS if block.info not in known]
+    files = [block for block in others if block.document == TUTORIAL and re.fullmatch(r"\w+ \S+/\S+", block.info)]
+
+    assert [f"{block}: {block.info!r}" for block in others if block not in files] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
     """Every relative link of a document leads to a file of the repository."""
     text = FENCE.sub("", document.read_text())
-    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    found = re.findall(r"(?:\]\(|src=\"|href=\")([^)\s\"]+)", text)
+    targets = [target.split("#")[0] for target in found if "://" not in target]
 
     assert [target for target in targets if target and not (document.parent / target).exists()] == []
 

@@ -1,0 +1,325 @@
+"""Writes `docs/reference/` from the code: `python docs/generate.py`. A test fails where the files are stale.
+
+What the code knows (names, types, defaults) is read from it. What a name means stands in the tables of words below; a
+name without words, or words without a name, stop the script.
+"""
+
+# ruff: noqa: INP001 - a script beside the documents, not a package
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from typer.main import get_command
+
+from mainspring import errors
+from mainspring.cli import app
+from mainspring.contracts import names
+from mainspring.contracts.run import RunInput, RunResult, Totals
+from mainspring.core import rules
+from mainspring.core.approvals import Request, choices
+from mainspring.core.messages import Done
+from mainspring.durable import failures
+from mainspring.settings import PREFIX, Settings
+from mainspring.telemetry import attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic import BaseModel
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py from the code. Do not edit. -->"
+
+ORDER = (
+    "A flag of the command line goes before the environment, and the environment before `mainspring.toml`. "
+    "A wrong or unknown setting stops the start with a sentence."
+)
+CONNECTION = (
+    "The connection to Temporal is configured as for every Temporal SDK: `TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, "
+    "`TEMPORAL_API_KEY`, `TEMPORAL_PROFILE`, the `TEMPORAL_TLS_` variables."
+)
+START = (
+    f"The workflow type is the name of an agent or graph, the task queue `{names.TASK_QUEUE}`. "
+    "Any Temporal client can start a run, decide its requests and read its result."
+)
+WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
+SETTINGS = {
+    "model": "the model of agents that name none: `playbook`, or `provider:name`",
+    "state": "the folder for everything kept on this machine",
+    "task_queue": "the Temporal task queue that workers serve",
+    "otlp_endpoint": "where spans go besides the local file; nowhere without it",
+}
+FACTS = {
+    "agent": "name of the agent (or graph) that calls",
+    "user": "the run's `user`",
+    "tenant": "the run's `tenant`",
+    "tool": "name of the tool",
+    "effect": "`read`, `idempotent` or `once`",
+    "results": "the calls of this thread that have ended, oldest first",
+    "seen.integers": "every integer in the results of calls that went well",
+    "input.text": "what the run was started with",
+    "input.length": "its length in characters",
+}
+FAILURES = {
+    "BadInput": "the input of the start cannot be used; the message names the field and what is right",
+    "UnknownName": "no worker serves an agent or graph of that name; the message says what there is",
+    "Refused": "a rule at `input` denied the run, or it could not be admitted",
+    "StepLimit": "an agent was not done after `Agent(max_steps=…)` replies",
+    "MalformedReply": "the model was shown its mistake twice and repeats it",
+    "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
+    "UnknownOutcome": "nobody could say whether a `once` call took effect",
+    "GraphFailed": "a node or router of a graph raised an error; the message names it",
+    "NotAccepted": "an update was refused; the run itself goes on",
+}
+SPANS = {
+    "OPERATION": "`chat`, `execute_tool`, `invoke_agent` or `invoke_workflow`",
+    "PROVIDER": "who ran the model; `mainspring` for the playbook",
+    "MODEL": "the model that answered, as the provider names it",
+    "INPUT_TOKENS": "tokens in, as the provider counted",
+    "OUTPUT_TOKENS": "tokens out",
+    "TOOL": "the tool that was called",
+    "AGENT": "the agent",
+    "WORKFLOW": "the graph, on the root span of its run",
+    "SESSION": "the run's `session`",
+    "ERROR_TYPE": "the kind of error",
+    "WORKFLOW_ID": "the workflow id, on the root span",
+    "RUN": "the first execution run id, on every span",
+    "STEP": "the step's id, on every span",
+    "TENANT": "the run's `tenant`",
+    "NODE": "the graph's node",
+    "OUTCOME": "how the run ended",
+    "NOTES": "how many notes memory gave",
+    "COST": "list price in millionths of a US dollar; absent where it is not known",
+    "WHY": "why the model chose this: for the playbook the row, the intent, the filled slots",
+    "UNUSABLE": "the reply could not be used and was sent back",
+    "STATUS": "how a tool call ended: `ok`, `error` or `denied`",
+    "VERDICT": "what the rules said; also the name of the event for each call of a reply",
+    "RULE": "the rule that said it",
+    "VERDICT_TOOL": "the tool that a verdict is about",
+    "PERMIT": "who permitted the call: `rule` or `person`",
+    "REQUEST": "the request that permitted it, or that is waited for",
+    "ASKED": "`approval` or `outcome`",
+    "DEADLINE": "when the wait ends by itself, in seconds since 1970",
+    "DECISION": "what was decided",
+    "REASON": "the reason, where it is one that the policy lists",
+    "DECIDED_BY": "who decided, and how that is known",
+    "TOTAL": "begins the totals on the root span, such as `mainspring.total.model_calls`",
+}
+UPDATES = {
+    names.APPROVE: ('{"request": "1", "comment": ""}', "the call runs"),
+    names.DENY: ('{"request": "1", "comment": "why"}', "it does not run; the agent reads the comment"),
+    names.ANSWER: (
+        '{"request": "1", "outcome": "happened"}',
+        "says how the call ended; or `not-happened`, or `give-up`",
+    ),
+}
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    parts = ["# Commands", "`mainspring COMMAND --help` says the same."]
+    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
+        parameters = [p for p in command.params if p.name != "help"]
+        usage = " ".join([f"mainspring {name}", *(p.name.upper() for p in parameters if not p.opts[0].startswith("-"))])
+        parts += [f"## mainspring {name}", f"{command.help}", f"```text\n{usage}\n```"]
+        rows = [(_option(p), p.help or "", _default(p)) for p in parameters]
+        parts += [table(("Argument", "Is", "Default"), rows)] if rows else []
+    return page(parts)
+
+
+def settings() -> str:
+    """Every setting with its variable, key and default."""
+    matched("settings", Settings.model_fields, SETTINGS)
+    rows: list[tuple[str, ...]] = []
+    for name, field in Settings.model_fields.items():
+        ours = f"{PREFIX}{name.upper()}"
+        shown = " or ".join(f"`{a}`" for a in field.validation_alias.choices) if field.validation_alias else f"`{ours}`"  # type: ignore[union-attr]
+        key = "-" if field.validation_alias else f"`{name}`"
+        rows.append((shown, key, SETTINGS[name], f"`{field.default}`" if str(field.default) else "-"))
+    state = Settings.model_fields["state"].default
+    usual = Settings.model_construct(state=state)
+    kept = [(f"`{getattr(usual, n)}`", _sentence(getattr(Settings, n))) for n in dir(Settings) if _is_file(n)]
+    return page([
+        "# Settings",
+        ORDER,
+        table(("Variable", "Key in `mainspring.toml`", "Is", "Default"), rows),
+        CONNECTION,
+        f"## Files in the state folder (`{state}`)",
+        table(("File", "Is"), kept),
+    ])  # fmt: skip
+
+
+def rule_facts() -> str:
+    """What rules can read at each point, and what a rule consists of."""
+    at_call, at_input = rules._AT_CALL, rules._AT_INPUT  # noqa: SLF001 - the names are the reference
+    matched("rules", {**at_call, **at_input}, FACTS)
+    call = [(f"`{name}`", kind, FACTS[name]) for name, kind in at_call.items()]
+    call.append(("`args.NAME`", "as declared", "an argument of the tool that the rule names"))
+    call.append(("`args`", "map", "all arguments, in a rule that names no tool"))
+    start = [(f"`{name}`", kind, FACTS[name]) for name, kind in at_input.items()]
+    done = [(f"`r.{name}`", DONE[name]) for name in matched("results", Done.model_fields, DONE)]
+    rule = [(f"`{name}`", RULE[name]) for name in RULE]
+    return page([
+        "# Rules",
+        "[Write rules](../how-to/write-rules.md) shows them at work.",
+        "## A rule", table(("Key", "Is"), rule),
+        "## Facts at `tool_call`", table(("Fact", "Type", "Is"), call),
+        "An element `r` of `results` has:", table(("Field", "Is"), done),
+        "## Facts at `input`", table(("Fact", "Type", "Is"), start),
+        "Here `agent` is each agent that the run may reach, in turn: one that denies refuses the run.",
+    ])  # fmt: skip
+
+
+RULE = {
+    "id": "its name; `a-z`, `0-9`, `-`, `_`, `.`",
+    "point": f"{' or '.join(f'`{p}`' for p in get_args(rules.Rule.model_fields['point'].annotation))}",
+    "tool": "the tool it is about; every tool without it",
+    "when": "a CEL expression that gives true or false",
+    "verdict": f"{', '.join(f'`{v}`' for v in get_args(rules.Verdict))}; not `ask` at `input`",
+    "reason": "what the approver and the model read",
+}
+DONE = {
+    "tool": "name of the tool",
+    "args": "its arguments",
+    "value": "its result; null for an earlier call of the same reply",
+    "status": "`ok`, `error` or `denied`",
+}
+
+
+def failure_types() -> str:
+    """The error classes, and the types that runs fail with."""
+    matched("failures", get_args(failures.Kind), FAILURES)
+    tree = inspect.cleandoc(errors.__doc__ or "").split("\n\n")
+    return page([
+        "# Errors",
+        "## How a run fails",
+        "The type of the `ApplicationError` that a run or an update ends with. The message is for a person.",
+        table(("Type", "Means"), [(f"`{kind}`", FAILURES[kind]) for kind in get_args(failures.Kind)]),
+        "## What Python code can catch",
+        f"```text\n{inspect.cleandoc(tree[1])}\n```",
+        "A tool raises these as signals to the engine:",
+        table(("Raise", "When"), [(f"`{e.__name__}`", _sentence(e)) for e in (errors.ToolError, errors.NotDone)]),
+    ])  # fmt: skip
+
+
+def spans() -> str:
+    """Every span attribute."""
+    found = {name: value for name, value in vars(attributes).items() if name.isupper()}
+    matched("attributes", found, SPANS)
+    ids = [
+        ("`invoke_agent NAME`, `invoke_workflow NAME`", "a run of an agent, of a graph; or an agent within a run"),
+        ("`admit`", "the admission"),
+        ("`chat MODEL`", "one reply of a model; its events hold the verdict on each call"),
+        ("`execute_tool NAME`", "one tool call"),
+        ("`wait for a person: NAME`", "from the question to the decision"),
+        ("`node NAME`", "one execution of a graph's node"),
+    ]
+    return page([
+        "# Spans",
+        "One trace a run. Names of attributes are OpenTelemetry's GenAI conventions where these have one.",
+        table(("Span", "Is"), ids),
+        "## Attributes",
+        table(("Attribute", "Is"), [(f"`{value}`", SPANS[name]) for name, value in found.items()]),
+        "No attribute holds what a person, a model or a tool said.",
+    ])  # fmt: skip
+
+
+def contracts() -> str:
+    """What clients see of a run: input, result, updates, query, search attribute."""
+    ask = Request(
+        id="1", kind="approval", step="5", agent="refund-agent", tool="issue_refund", args={}, args_digest="", rule="",
+        reason="", asked=0, deadline=0, deny_reasons=("not enough evidence",),
+    )  # fmt: skip
+    run_time = [*choices(ask), *choices(ask.model_copy(update={"kind": "outcome"}))]
+    return page([
+        "# Runs, updates, queries",
+        START,
+        "## Input", "A string, or an object:", fields(RunInput), _about(RunInput),
+        "## Result", fields(RunResult), "`totals`:", fields(Totals), _about(Totals),
+        "## Updates",
+        table(("Update", "Takes", "Does"), [(f"`{n}`", f"`{form}`", does) for n, (form, does) in UPDATES.items()]),
+        "While a request waits, there are updates named after it. They take nothing, or an object with a `comment`:",
+        "\n".join(f"- `{name}`" for name in run_time),
+        "## Query", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        "## Search attribute",
+        WAITS,
+    ])  # fmt: skip
+
+
+def matched(what: str, there: Iterable[str], said: Mapping[str, str]) -> list[str]:
+    """The names, where each has words and each word a name."""
+    if odd := set(there) ^ set(said):
+        raise SystemExit(f"docs/generate.py: the words for {what} do not fit the code: {', '.join(sorted(odd))}")
+    return list(there)
+
+
+def fields(model: type[BaseModel]) -> str:
+    """A table of a payload's fields."""
+    rows = [
+        (f"`{name}`", _type(field.annotation), "required" if field.is_required() else f"`{_shown(field.default)}`")
+        for name, field in model.model_fields.items()
+    ]
+    return table(("Field", "Type", "Default"), rows)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def page(parts: list[str]) -> str:
+    """A whole document."""
+    return "\n\n".join([parts[0], NOTE, *parts[1:]]) + "\n"
+
+
+def _option(parameter: Any) -> str:
+    return f"`{parameter.opts[0] if parameter.opts[0].startswith('-') else parameter.name.upper()}`"
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    return str(shown) if shown else "-"
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith("_file") and isinstance(getattr(Settings, name, None), property)
+
+
+def _sentence(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").split("\n\n")[0]
+
+
+def _about(model: type[BaseModel]) -> str:
+    return " ".join((inspect.getdoc(model) or "").split())
+
+
+def _type(annotation: Any) -> str:
+    name = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+    return "JSON" if "JsonValue" in name or "JsonValue" in str(get_args(annotation)) else re.sub(r"\b\w+\.", "", name)
+
+
+def _shown(default: Any) -> str:
+    return "{}" if isinstance(default, Totals) else repr(default)
+
+
+PAGES = {
+    "commands.md": commands,
+    "settings.md": settings,
+    "rules.md": rule_facts,
+    "errors.md": failure_types,
+    "spans.md": spans,
+    "contracts.md": contracts,
+}
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for file, make in PAGES.items():
+        (REFERENCE / file).write_text(make(), encoding="utf-8")

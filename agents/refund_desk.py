@@ -10,10 +10,11 @@ from tools.shop import find_order, issue_refund, refund_policy
 
 
 class Reply(BaseModel):
-    """What the desk tells the customer, and how the matter ended."""
+    """How the matter ended, what the customer reads, and a note for the colleague who gets a hand-over."""
 
     outcome: Literal["refunded", "question", "declined", "informed", "hand_over"]
     text: str
+    note: str = ""
 
 
 refund_agent = Agent(

@@ -1,4 +1,4 @@
-"""The refund desk: classify a ticket, let the refund agent work on it, then reply, or hand over to a person."""
+"""The refund desk: classify a ticket, let the refund agent work on it, reply; or hand over to a person, and say so."""
 
 from typing import Literal, TypedDict
 
@@ -10,6 +10,11 @@ from mainspring import Graph, ask, use
 from tools.mail import send_email
 from tools.shop import hand_over
 
+RECEIVED = {
+    "en": "Thank you for your message. A colleague will read it and write to you.",
+    "de": "Vielen Dank für Ihre Nachricht. Eine Kollegin oder ein Kollege wird sie lesen und Ihnen schreiben.",
+}
+
 
 class Ticket(TypedDict, total=False):
     """The state of one ticket; `input` and `user` (the customer's address) come from the run's input."""
@@ -20,6 +25,7 @@ class Ticket(TypedDict, total=False):
     language: str
     outcome: str
     answer: str
+    note: str
     case: int
 
 
@@ -32,7 +38,7 @@ async def classify(ticket: Ticket) -> Ticket:
 async def refund(ticket: Ticket) -> Ticket:
     """Let the refund agent work on it."""
     reply = await ask(refund_agent, ticket["input"])
-    return {"outcome": reply.outcome, "answer": reply.text}
+    return {"outcome": reply.outcome, "answer": reply.text, "note": reply.note}
 
 
 async def reply(ticket: Ticket) -> Ticket:
@@ -45,12 +51,12 @@ async def reply(ticket: Ticket) -> Ticket:
 
 async def to_a_person(ticket: Ticket) -> Ticket:
     """Put the ticket into the queue of the people at the desk."""
-    reason = ticket.get("answer") or f"sorted as {ticket['kind']!r}"
+    reason = ticket.get("note") or f"Sorted as {ticket['kind']!r}; nothing else is noted."
     case = await use(hand_over, reason=reason, customer=ticket.get("user", ""), ticket=ticket["input"])
     return {
         "outcome": "hand_over",
         "case": case["case"],
-        "answer": f"Handed over to a colleague as case {case['case']}.",
+        "answer": ticket.get("answer") or RECEIVED[ticket["language"]],
     }
 
 
@@ -72,7 +78,7 @@ desk.add_node("hand_over", to_a_person)
 desk.add_edge(START, "classify")
 desk.add_conditional_edges("classify", after_classify)
 desk.add_conditional_edges("refund", after_refund)
+desk.add_edge("hand_over", "reply")
 desk.add_edge("reply", END)
-desk.add_edge("hand_over", END)
 
 refund_desk = Graph("refund-desk", desk, agents=[triage, refund_agent], tools=[send_email, hand_over])

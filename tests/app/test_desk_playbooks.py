@@ -1,15 +1,14 @@
 """The refund desk's playbooks over the example tickets, with the real shop and the real rules."""
 
-import email
-import email.policy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from pydantic import BaseModel
 
+from agents.refund_desk import Reply
+from agents.triage import Triage
 from mainspring.core.messages import Message, ToolCall, finished_calls
 from mainspring.core.playbook import Table, parse
 from mainspring.core.rules import CallFacts, Judge
@@ -17,24 +16,10 @@ from mainspring.core.rules import parse as parse_rules
 from mainspring.core.spec import ToolSpec
 from mainspring.core.tool import Context
 from mainspring.errors import ToolError
+from tests.app.tickets import EXPECTED, FOLDER, given
 from tools.shop import find_order, issue_refund, refund_policy, track_parcel
 
 ROOT = Path(__file__).parents[2]
-TICKETS = ROOT / "examples/tickets"
-
-
-class Reply(BaseModel):
-    """The result type of the refund agent."""
-
-    outcome: Literal["refunded", "question", "declined", "informed", "hand_over"]
-    text: str
-
-
-class Triage(BaseModel):
-    """The result type of the triage agent."""
-
-    kind: Literal["refund", "status", "other"]
-    language: Literal["en", "de"]
 
 
 def text_tool(name: str, argument: str) -> ToolSpec:
@@ -122,9 +107,7 @@ class Desk:
 
 def ticket(name: str) -> list[Message]:
     """A ticket as the agent reads it."""
-    mail = email.message_from_bytes((TICKETS / f"{name}.eml").read_bytes(), policy=email.policy.default)
-    text = f"From: {mail['from']}\nSubject: {mail['subject']}\n\n{mail.get_content()}"
-    return [Message(role="user", text=text)]
+    return [Message(role="user", text=str(given(name)["input"]))]
 
 
 @pytest.fixture(autouse=True)
@@ -133,30 +116,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_DB", str(tmp_path / "shop.db"))
 
 
-EXPECTED = {  # ticket: kind, language, outcome, asks a person, cents refunded
-    "damaged-grinder": ("refund", "en", "refunded", True, 8900),
-    "maria-again": ("refund", "en", "refunded", False, 2400),
-    "small-refund": ("refund", "en", "refunded", False, 1850),
-    "vague": ("refund", "en", "question", False, 0),
-    "angry": ("refund", "en", "refunded", False, 4990),
-    "two-orders": ("refund", "en", "question", False, 0),
-    "wrong-number": ("refund", "en", "question", False, 0),
-    "german": ("refund", "de", "refunded", True, 6400),
-    "talk-out-of-rules": ("refund", "en", "hand_over", False, 0),
-    "old-order": ("refund", "en", "refunded", True, 4500),
-    "not-arrived": ("refund", "en", "refunded", False, 3900),
-    "over-1000": ("refund", "en", "hand_over", False, 0),
-    "status-question": ("status", "en", "informed", False, 0),
-}
-
-
 def test_every_ticket_has_an_outcome():
-    """The table above, the folder and its README name the same tickets."""
-    readme = (TICKETS / "README.md").read_text()
+    """The table of the tests, the folder and its README name the same tickets."""
+    readme = (FOLDER / "README.md").read_text()
 
-    assert {path.stem for path in TICKETS.glob("*.eml")} == set(EXPECTED)
-    for name, (_, _, outcome, asks, cents) in EXPECTED.items():
-        assert f"| `{name}.eml` | {outcome} | {'yes' if asks else 'no'} | {cents} |" in readme
+    assert {path.stem for path in FOLDER.glob("*.eml")} == set(EXPECTED)
+    for name, ticket in EXPECTED.items():
+        assert f"| `{name}.eml` | {ticket.outcome} | {'yes' if ticket.asks else 'no'} | {ticket.cents} |" in readme
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -168,8 +134,10 @@ def test_ticket(name: str):
     reply = Reply.model_validate_json(desk.answer(REFUND, ticket(name)))
 
     expected = EXPECTED[name]
-    assert (sorted_as["kind"], sorted_as["language"]) == expected[:2]
-    assert (reply.outcome, bool(desk.asked), desk.refunded) == expected[2:], desk.rows
+    assert (sorted_as["kind"], sorted_as["language"]) == (expected.kind, expected.language)
+    assert (reply.outcome, desk.asked, desk.refunded) == (expected.outcome, bool(expected.asks), expected.cents), (
+        desk.rows
+    )
 
 
 def test_the_whole_way():

@@ -67,7 +67,8 @@ FACTS = {
 FAILURES = {
     "BadInput": "the input of the start cannot be used; the message names the field and what is right",
     "UnknownName": "no worker serves an agent or graph of that name; the message says what there is",
-    "Refused": "a rule at `input` denied the run, or it could not be admitted",
+    "NotAdmitted": "the worker could not look the definition up: too large, or memory that cannot be read",
+    "Refused": "a rule at `input` denied the run",
     "StepLimit": "an agent was not done after `Agent(max_steps=…)` replies",
     "MalformedReply": "the model was shown its mistake twice and repeats it",
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",

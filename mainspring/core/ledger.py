@@ -5,7 +5,7 @@ per agent invocation) is the chain of its items: `Head(thread, count, head)`. Ev
 items repeats the link, so the chain rebuilds from results alone, in whatever order they lie in history.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from mainspring.core.canonical import Value, digest
 from mainspring.errors import LedgerError
@@ -64,8 +64,8 @@ def verify(item: Item, key: str) -> None:
         raise LedgerError(f"item {item.digest} does not fit its digest: the history or a cache was changed.")
 
 
-def unroll(head: Head, links: Mapping[str, Link]) -> tuple[str, ...]:
-    """The digests of a whole thread, oldest first, from its links by the head each one leads to.
+def unroll(head: Head, link_to: Callable[[str], Link | None]) -> tuple[str, ...]:
+    """The digests of a whole thread, oldest first; `link_to` finds a link by the head it leads to.
 
     Raises:
         LedgerError: a link is missing or leads round in a circle.
@@ -73,7 +73,7 @@ def unroll(head: Head, links: Mapping[str, Link]) -> tuple[str, ...]:
     digests: list[str] = []
     at = head
     while at.count:
-        link = links.get(at.head)
+        link = link_to(at.head)
         if link is None or not link.appended:
             raise LedgerError(f"thread {head.thread!r}: no step of this run leads to item {at.count} of {head.count}.")
         digests[:0] = link.appended

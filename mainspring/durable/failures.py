@@ -8,6 +8,7 @@ from temporalio.exceptions import TimeoutError as TimedOut
 Kind = Literal[
     "BadInput",
     "UnknownName",
+    "NotAdmitted",
     "Refused",
     "StepLimit",
     "MalformedReply",

@@ -41,6 +41,7 @@ _TOOL_RETRY = RetryPolicy(
 _ONCE = RetryPolicy(maximum_attempts=1)
 _ONCE_TRIES = 3
 """How often a `once` call is run at most; again only after it said NotDone."""
+_NOT_DONE_PAUSE = timedelta(seconds=1)
 _GRACE = timedelta(seconds=5)
 """The effects side ends a call by its own time-out first; Temporal's is behind it."""
 
@@ -110,12 +111,19 @@ class Running:
         Raises:
             ActivityError: it failed, or (`once`, unless NotDone) nobody knows how it ended.
         """
+        outcome = await self._until_known(tool, work)
+        if not outcome.ask:
+            self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
+        return outcome
+
+    async def _until_known(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
         for _ in range(_ONCE_TRIES - 1 if tool.effect == "once" else 0):
             try:
                 return await self._attempt(tool, work)
             except ActivityError as error:
                 if is_cancelled_exception(error) or type_of(error) != "NotDone":
                     raise
+            await workflow.sleep(_NOT_DONE_PAUSE, summary=f"{tool.name} was not done; trying again")
         return await self._attempt(tool, work)
 
     async def _attempt(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
@@ -123,7 +131,6 @@ class Running:
         new = tuple(Entry(digest=each.digest) if each.digest in self._recorded else each for each in work.new)
         self._recorded.update(each.digest for each in new)
         work = work.model_copy(update={"new": new})
-        self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
         return await workflow.execute_activity(
             names.CALL_TOOL,
             work,
@@ -162,7 +169,7 @@ async def admit(given: RunInput) -> Admission:
     """Have the run let in (or refused by a rule), as one activity.
 
     Raises:
-        ApplicationError: UnknownName, in words.
+        ApplicationError: UnknownName or NotAdmitted, in words.
     """
     info = workflow.info()
     try:
@@ -178,7 +185,7 @@ async def admit(given: RunInput) -> Admission:
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
-        kind = "UnknownName" if type_of(error) == "UnknownName" else "Refused"
+        kind = "UnknownName" if type_of(error) == "UnknownName" else "NotAdmitted"
         raise failure(kind, cause_of(error)) from None
     return admission
 

@@ -71,12 +71,13 @@ async def _reply(world: World, agent: AgentSpec, thread: tuple[Message, ...]) ->
         playbook=agent.playbook,
         playbook_source=agent.playbook_source,
     )
+    limit = asyncio.timeout(agent.model_timeout)
     try:
         model = world.open_model(agent.models[0], agent.model_timeout)
-        async with asyncio.timeout(agent.model_timeout):
+        async with limit:
             return await model.reply(request)
-    except TimeoutError:
-        why = f"no answer within {agent.model_timeout:g} s"
+    except TimeoutError as error:
+        why = f"no answer within {agent.model_timeout:g} s" if limit.expired() else f"TimeoutError: {error}"
         raise ApplicationError(why, type="ModelError") from None
     except UsageError as error:  # a key or package that this worker lacks: trying again does not help
         raise ApplicationError(str(error), type="ModelError", non_retryable=True) from None

@@ -37,7 +37,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
     async with heartbeating():
         try:
             call, tool, spec, judged = await _at_the_door(world, work)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the tool has not been run
             what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
             raise ApplicationError(f"{work.tool} was not run: {what}", type="NotDone") from None
         if judged.verdict == "deny":
@@ -96,8 +96,9 @@ async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, To
 
 async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: ToolSpec) -> tuple[str, Status]:
     context = _context(world, work.run, work.step)
+    limit = asyncio.timeout(spec.timeout)
     try:
-        async with asyncio.timeout(spec.timeout):
+        async with limit:
             if tool.is_async:
                 value = await tool.call(call.args, context)
             else:
@@ -107,10 +108,10 @@ async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: T
         return str(error), "error"
     except NotDone as error:
         raise ApplicationError(f"{tool.name} was not done: {error}", type="NotDone") from None
-    except TimeoutError:
-        raise ApplicationError(f"it did not end within {spec.timeout:g} s", type="ToolFailed") from None
     except Exception as error:
-        raise ApplicationError(f"{type(error).__name__}: {error}", type="ToolFailed") from error
+        mine = isinstance(error, TimeoutError) and limit.expired()
+        what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
+        raise ApplicationError(what, type="ToolFailed") from error
     if len(text) > _RESULT_LIMIT:
         too_large = f"{tool.name} ran, but its result has {len(text)} bytes and at most {_RESULT_LIMIT} are kept."
         return f"{too_large} Ask for less.", "error"

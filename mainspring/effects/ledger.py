@@ -133,7 +133,7 @@ class Ledger:
         if not lock.locked():
             self._readers.pop(run.first, None)
         if texts is None:
-            known.unroll(head)
+            unroll(head, known.link)  # says which link is missing
             raise LedgerError(f"thread {head.thread!r}: an item is not in the run's history.")
         return texts
 
@@ -161,16 +161,13 @@ class _Known:
     def text(self, digest: str) -> str | None:
         return self.texts.get(digest) or self._ledger.text(self.prefix + digest)
 
-    def get(self, head: str) -> Link | None:
+    def link(self, head: str) -> Link | None:
         return self.links.get(head) or self._ledger.link(self.prefix + head)
-
-    def unroll(self, head: Head) -> tuple[str, ...]:
-        return unroll(head, self)  # pyright: ignore[reportArgumentType]
 
     def assemble(self, head: Head, new: tuple[Entry, ...]) -> list[str] | None:
         """The texts of a thread; None when one is not known."""
         try:
-            digests = self.unroll(head)
+            digests = unroll(head, self.link)
         except LedgerError:
             return None
         texts = [self.text(digest) for digest in (*digests, *(e.digest for e in new))]

@@ -25,7 +25,7 @@ from mainspring.ports.model import Model
 from mainspring.serve import Project, data_converter, working
 from mainspring.settings import Settings
 
-_PATIENCE = timedelta(seconds=30)
+_PATIENCE = timedelta(seconds=60)
 _MODEL = "test:model"
 
 
@@ -43,7 +43,7 @@ class TestRun:
         """What waits for a person, once at least `count` requests do.
 
         Raises:
-            AssertionError: the run ended, or nobody was asked within 30 seconds.
+            AssertionError: the run ended, or nobody was asked within a minute.
         """
         ended = asyncio.create_task(self.handle.result())
         try:
@@ -99,8 +99,13 @@ class TestRun:
 
         Raises:
             WorkflowFailureError: it failed; its `cause` has the sentence.
+            AssertionError: it did not end within a minute.
         """
-        return RunResult.model_validate(await self.handle.result())
+        try:
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                return RunResult.model_validate(await self.handle.result())
+        except TimeoutError:
+            raise AssertionError(f"run {self.handle.id!r} did not end within {_PATIENCE}") from None
 
     async def skip(self, time: timedelta) -> None:
         """Let this much time pass in the run (experimental in Temporal's SDK)."""

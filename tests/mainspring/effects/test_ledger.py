@@ -268,7 +268,7 @@ def test_a_thread_unrolls_to_its_items_in_order() -> None:
     end = advance(middle, ["c"])
     links = {end.head: Link(before=middle, appended=("c",)), middle.head: Link(before=start, appended=("a", "b"))}
 
-    assert unroll(end, links) == ("a", "b", "c")
+    assert unroll(end, links.get) == ("a", "b", "c")
 
 
 def test_heads_of_other_threads_and_orders_differ() -> None:
@@ -283,7 +283,7 @@ def test_a_missing_link_is_said_in_words() -> None:
     head = advance(Head(thread="2"), ["a", "b"])
 
     with pytest.raises(LedgerError, match="thread '2': no step of this run leads to item 2 of 2"):
-        unroll(head, {})
+        unroll(head, {}.get)
 
 
 def test_an_item_of_another_run_does_not_pass() -> None:

@@ -6,32 +6,32 @@ from the file (`core.playbook_file`) and from the agent's tools.
 
 A row sees these variables, typed, so that CEL finds a wrong name when the file is loaded:
 `intent`, `language`, `text` (all the user said), `recalled` (notes from memory), `turn` (replies
-given so far); per slot `known.S` (exactly one value was said), `disputed.S` (several), `slots.S`;
-per tool `called.T`, then by its newest call `ok.T`, `failed.T`, `denied.T`, `reason.T` (the text of
-an error or denial), and the newest good result as `T.field` (`T.value` where it is no object).
+given so far); per slot `known.S` (exactly one value was said), `disputed.S` (several), `slots.S`,
+`found.S` (all values, as a text); per tool `called.T`, then by its newest call `ok.T`, `failed.T`,
+`denied.T`, `reason.T` (the text of an error or denial), and the newest good result as `T.field`
+(`T.value` where it is no object). A slot's `several` has `found`, its own values; `results` have
+`message`, the words of the row that acts.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from mainspring.core.canonical import Json, Value, canonical
 from mainspring.core.cel import CelError, Expression, Kind, kind_of
 from mainspring.core.messages import Done, Message, ToolCall, finished_calls
-from mainspring.core.playbook_file import Playbook, Row, Text, parse
-from mainspring.core.playbook_reading import Reader, Reading
+from mainspring.core.playbook_file import Path, Playbook, Row, Text, first_match, parse
 from mainspring.core.playbook_text import Template
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import ModelError, PolicyError, did_you_mean
 
 __all__ = ["Playbook", "Reply", "Table", "parse"]
 
+_KINDS: dict[type, Kind] = {bool: "bool", int: "int", str: "string"}
 _COMPARED = re.compile(r"\b(intent|language|slots\.\w+)\s*[!=]=\s*[\"'](\w*)[\"']")
 
 Facts = dict[str, Json]
-Filling = Expression | dict[str, Template]
-"""How one field of an answer is made: by an expression, or by a template per language."""
 
 
 class Reply(Value):
@@ -43,23 +43,17 @@ class Reply(Value):
 
 
 @dataclass(frozen=True)
-class _Field:
-    """Where a variable's value lies in a tool's result (`path` empty: the result itself)."""
+class _Compiled:
+    """A row: `makes` are the arguments of its call or the fields of its answer (key "" for plain text).
 
-    kind: Kind
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Action:
-    """A compiled row: either `call` with `args`, or `fields` (key "" for plain text) around `message`."""
+    `message` holds the words of a question or hand-over, `several` those for a slot in dispute.
+    """
 
     row: Row
     when: Expression
-    args: Mapping[str, Expression]
-    fields: Mapping[str, Filling]
-    message: dict[str, Template] | None = None
-    several: dict[str, Template] | None = None
+    makes: Mapping[str, Expression | Template]
+    message: Template | None = None
+    several: Template | None = None
 
 
 class Table:
@@ -68,16 +62,17 @@ class Table:
     def __init__(
         self, playbook: Playbook, tools: Sequence[ToolSpec], result_schema: Mapping[str, Json] | None, agent: str
     ) -> None:
-        """Compile every pattern, condition, argument and template once.
+        """Compile every condition, argument and template once.
 
         Raises:
             PolicyError: with file and line, for anything that could not work at run time.
         """
         self._playbook = playbook
-        self._reader = Reader(playbook)
-        self._results = {tool.name: _result_fields(tool) for tool in tools}
-        compiler = _Compiler(playbook, {t.name: t for t in tools}, result_schema, agent, self._variables())
-        self._actions = [compiler.action(index, row) for index, row in enumerate(playbook.rows)]
+        self._tools = {tool.name: tool for tool in tools}
+        self._schema = cast("dict[str, Any] | None", result_schema)
+        self._agent = agent
+        self._variables = self._typed()
+        self._rows = [self._compile(("rows", index), row) for index, row in enumerate(playbook.rows)]
 
     def reply(self, messages: Sequence[Message]) -> Reply:
         """The answer of the first row whose condition is true.
@@ -85,250 +80,176 @@ class Table:
         Raises:
             ModelError: a row could not be evaluated; names the row and the cause, no values.
         """
-        said = [message.text for message in messages if message.role == "user"]
-        reading = self._reader.read(said)
-        facts = self._facts(messages, reading)
-        for action in self._actions:
+        facts = self._facts(messages)
+        for compiled in self._rows:
             try:
-                if _holds(action.when, facts):
-                    return _act(action, facts, reading)
+                if compiled.when.holds(facts):
+                    return self._act(compiled, facts)
             except CelError as error:
-                raise ModelError(
-                    f"row {action.row.id!r} of the playbook {self._playbook.source!r} could not be evaluated: "
-                    f"{_cause(error)}. Correct the row.",
-                    retryable=False,
-                ) from None
+                # The kind of failure alone: what CEL writes after it can quote the conversation.
+                cause = str(error).partition(":")[2].partition(":")[0].strip() or str(error)
+                where = f"row {compiled.row.id!r} of the playbook {self._playbook.source!r}"
+                problem = f"{where} could not be evaluated: {cause}. Correct the row."
+                raise ModelError(problem, retryable=False) from None
         raise AssertionError("the last row is always true")  # parse() saw to it
 
-    def _variables(self) -> dict[str, Kind]:
-        kinds: dict[str, Kind] = {"intent": "string", "language": "string", "text": "string"}
-        kinds.update({"recalled": "string", "turn": "int"})
+    def _act(self, compiled: _Compiled, facts: Facts) -> Reply:
+        row, message = compiled.row, compiled.message
+        why = [f"row {row.id!r}: {row.action}", f"intent {facts['intent']!r}"]
+        for label, state in (("filled", "known"), ("disputed", "disputed")):
+            slots = [name for name in self._playbook.slots if facts[f"{state}.{name}"]]
+            why += [f"{label}: {', '.join(slots)}"] if slots else []
+        if row.ask and facts[f"disputed.{row.ask}"]:
+            facts["found"], message = facts[f"found.{row.ask}"], compiled.several
+        if message:
+            facts["message"] = message.evaluate(facts)
+        made: Facts = {name: filling.evaluate(facts) for name, filling in compiled.makes.items()}
+        if row.call:
+            return Reply(calls=(ToolCall(id="1", name=row.call, args=made),), why=tuple(why))
+        return Reply(text=str(made[""]) if "" in made else canonical(made), why=tuple(why))
+
+    def _facts(self, messages: Sequence[Message]) -> Facts:
+        """All that a row sees; what acting on it adds is empty yet."""
+        said = [message.text for message in messages if message.role == "user"]
+        first = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
+        playbook, text = self._playbook, "\n".join(said)
+        facts: Facts = {
+            "text": text,
+            "intent": first_match(playbook.intents, text) or "other",
+            "language": first_match(playbook.languages, text) or next(reversed(playbook.languages), ""),
+            # Notes before the first reply are recalled memory; later ones ask for a repair.
+            "recalled": "\n".join(message.text for message in messages[:first] if message.role == "note"),
+            "turn": sum(message.role == "assistant" for message in messages),
+            "message": "",
+            "found": "",
+        }
+        for name, slot in playbook.slots.items():
+            # The newest message that names a value counts: it may answer a question about an earlier one.
+            values = next((found for words in reversed(said) if (found := slot.values(words))), list[str | int]())
+            facts |= {f"known.{name}": len(values) == 1, f"disputed.{name}": len(values) > 1}
+            facts[f"found.{name}"] = ", ".join(map(str, values))
+            facts |= {f"slots.{name}": value for value in values if len(values) == 1}
+        done = finished_calls(tuple(messages))
+        for name in self._tools:
+            facts |= _call_facts(name, [call for call in done if call.tool == name])
+        return facts
+
+    def _typed(self) -> dict[str, Kind]:
+        """The kinds of the facts; those of slots and results are not there before they are known."""
+        kinds: dict[str, Kind] = {name: _KINDS[type(value)] for name, value in self._facts([]).items()}
         for name, slot in self._playbook.slots.items():
-            kinds.update({f"known.{name}": "bool", f"disputed.{name}": "bool"})
             kinds[f"slots.{name}"] = "string" if slot.type == "string" else "int"
-        for name, fields in self._results.items():
-            kinds.update({f"{state}.{name}": "bool" for state in ("called", "ok", "failed", "denied")})
-            kinds[f"reason.{name}"] = "string"
-            kinds.update({variable: field.kind for variable, field in fields.items()})
+        for tool in self._tools.values():
+            result = cast("dict[str, Any]", tool.result_schema or {})
+            fields = _properties(result) or {"value": result}
+            kinds |= {f"{tool.name}.{field}": kind_of(schema) for field, schema in fields.items()}
         return kinds
 
-    def _facts(self, messages: Sequence[Message], reading: Reading) -> Facts:
-        first = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
-        facts: Facts = {"intent": reading.intent, "language": reading.language, "text": reading.text}
-        # Notes before the first reply are recalled memory; later ones ask for a repair.
-        facts["recalled"] = "\n".join(m.text for m in messages[:first] if m.role == "note")
-        facts["turn"] = sum(message.role == "assistant" for message in messages)
-        for name in self._playbook.slots:
-            facts |= {f"known.{name}": name in reading.slots, f"disputed.{name}": name in reading.disputed}
-        facts |= {f"slots.{name}": value for name, value in reading.slots.items()}
-        for name in self._results:
-            facts |= {f"{state}.{name}": False for state in ("called", "ok", "failed", "denied")}
-            facts[f"reason.{name}"] = ""
-        for done in finished_calls(tuple(messages)):
-            if done.tool in self._results:
-                facts |= self._call_facts(done)
-        return facts
-
-    def _call_facts(self, done: Done) -> Facts:
-        name, good = done.tool, done.status == "ok"
-        facts: Facts = {f"called.{name}": True, f"ok.{name}": good}
-        facts |= {f"failed.{name}": done.status == "error", f"denied.{name}": done.status == "denied"}
-        reason = done.value if isinstance(done.value, str) else canonical(done.value)
-        facts[f"reason.{name}"] = "" if good else reason
-        for variable, field in self._results[name].items() if good else ():
-            value = done.value
-            for key in field.path:
-                value = value.get(key) if isinstance(value, dict) else None
-            facts[variable] = value
-        return facts
-
-
-class _Compiler:
-    """Turns rows into actions; every problem it finds is raised with its line."""
-
-    def __init__(
-        self,
-        playbook: Playbook,
-        tools: Mapping[str, ToolSpec],
-        result_schema: Mapping[str, Json] | None,
-        agent: str,
-        variables: dict[str, Kind],
-    ) -> None:
-        self._playbook = playbook
-        self._tools = tools
-        self._schema = cast("dict[str, Any] | None", result_schema)
-        self._agent = agent
-        self._variables = variables
-
-    def action(self, index: int, row: Row) -> _Action:
-        path = f"rows.{index}"
-        when = self._expression(f"{path}.when", row.when, ("bool",))
+    def _compile(self, path: Path, row: Row) -> _Compiled:
+        when = self._expression((*path, "when"), row.when, "bool")
         if row.call:
-            return _Action(row, when, self._call(path, row), {})
+            tool = self._tools.get(row.call)
+            if tool is None:
+                problem = f"agent {self._agent!r} has no tool {row.call!r}.{did_you_mean(row.call, self._tools)}"
+                raise self._playbook.problem((*path, "call"), problem)
+            what = f"argument of tool {tool.name!r}"
+            return _Compiled(row, when, self._filled((*path, "args"), row.args, tool.input_schema, what, texts=False))
         if row.answer:
-            return _Action(row, when, {}, self._fields(f"{path}.answer", row.answer))
-        given = self._playbook.results.ask if row.ask else self._playbook.results.hand_over
-        if self._schema is not None and not given:
-            problem = f"agent {self._agent!r} has a result type: 'results.{row.action}' must say how it is filled."
-            raise self._playbook.problem(path, problem)
-        fields = self._fields(f"results.{row.action}", given or "{message}", {"message": "string"})
-        if not row.ask:
-            return _Action(row, when, {}, fields, self._texts(f"{path}.hand_over", row.hand_over))
-        slot = self._playbook.slots[row.ask]
-        several = self._texts(f"slots.{row.ask}.several", slot.several or slot.question, {"found": "string"})
-        return _Action(row, when, {}, fields, self._texts(f"slots.{row.ask}.question", slot.question), several)
+            return _Compiled(row, when, self._result((*path, "answer"), row.answer))
+        action = "ask" if row.ask else "hand_over"
+        makes = self._result(("results", action), self._playbook.results.get(action, "{message}"))
+        if row.hand_over:
+            return _Compiled(row, when, makes, self._template((*path, action), row.hand_over))
+        slot, place = self._playbook.slots[row.ask], ("slots", row.ask)
+        question = self._template((*place, "question"), slot.question)
+        several = self._template((*place, "several"), slot.several or slot.question)
+        return _Compiled(row, when, makes, question, several)
 
-    def _call(self, path: str, row: Row) -> dict[str, Expression]:
-        tool = self._tools.get(row.call)
-        if tool is None:
-            problem = f"agent {self._agent!r} has no tool {row.call!r}.{did_you_mean(row.call, self._tools)}"
-            raise self._playbook.problem(f"{path}.call", problem)
-        schema = cast("dict[str, Any]", tool.input_schema)
-        self._check_names(f"{path}.args", row.args, schema, f"argument of tool {tool.name!r}", f"{path}.call")
-        properties: dict[str, Any] = schema.get("properties", {})
-        return {
-            name: self._expression(f"{path}.args.{name}", text, _wanted(properties[name], schema))
-            for name, text in row.args.items()
-        }
-
-    def _fields(
-        self, path: str, given: str | dict[str, Text], extra: Mapping[str, Kind] | None = None
-    ) -> dict[str, Filling]:
+    def _result(self, path: Path, given: str | Mapping[str, Text]) -> dict[str, Expression | Template]:
         if self._schema is None:
-            return {"": self._texts(path, cast("Text", given), extra)}
+            return {"": self._template(path, cast("Text", given))}
         if isinstance(given, str):
-            problem = f"agent {self._agent!r} has a result type: give each of its fields, not one text."
-            raise self._playbook.problem(path, problem)
-        self._check_names(path, given, self._schema, f"field of the result of agent {self._agent!r}", path)
-        return {name: self._field(f"{path}.{name}", name, text, extra) for name, text in given.items()}
+            problem = f"'{_dotted(path)}' must say how the result of agent {self._agent!r} is filled"
+            raise self._playbook.problem(path, f"{problem}: give each of its fields, not one text.")
+        return self._filled(path, given, self._schema, f"field of the result of agent {self._agent!r}", texts=True)
 
-    def _field(self, path: str, name: str, text: Text, extra: Mapping[str, Kind] | None) -> Filling:
-        schema = _resolved(self._schema["properties"][name], self._schema) if self._schema else {}
-        if kind_of(schema) == "string":
-            texts = self._texts(path, text, extra)
-            self._check_enum(path, schema, texts)
-            return texts
-        if not isinstance(text, str):
-            raise self._playbook.problem(path, f"field {name!r} is no text: give one CEL expression.")
-        return self._expression(path, text, _wanted(schema, schema), extra)
-
-    def _check_names(
-        self, path: str, given: Mapping[str, object], schema: dict[str, Any], what: str, whole: str
-    ) -> None:
-        known: dict[str, Any] = schema.get("properties", {})
-        for name in given:
+    def _filled(
+        self, path: Path, given: Mapping[str, Text], schema: dict[str, Any], what: str, *, texts: bool
+    ) -> dict[str, Expression | Template]:
+        """Compile arguments or fields; with `texts` those that are strings are templates, else all is CEL."""
+        known = _properties(schema)
+        for name in [*given, *schema.get("required", [])]:
             if name not in known:
-                raise self._playbook.problem(f"{path}.{name}", f"{name!r} is no {what}.{did_you_mean(name, known)}")
-        missing = [name for name in schema.get("required", []) if name not in given]
-        if missing:
-            raise self._playbook.problem(whole, f"{missing[0]!r} is missing; it is a required {what}.")
+                problem = f"{name!r} is no {what}.{did_you_mean(name, known)}"
+                raise self._playbook.problem((*path, name), problem)
+            if name not in given:
+                raise self._playbook.problem(path, f"{name!r} is missing; it is a required {what}.")
+        return {name: self._filling((*path, name), text, known[name], texts=texts) for name, text in given.items()}
 
-    def _check_enum(self, path: str, schema: dict[str, Any], texts: dict[str, Template]) -> None:
-        allowed: list[str] = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
-        for template in texts.values():
-            if allowed and template.constant is not None and template.constant not in allowed:
-                hint = did_you_mean(template.constant, allowed)
-                raise self._playbook.problem(path, f"{template.constant!r} is no value of this field.{hint}")
+    def _filling(self, path: Path, text: Text, schema: dict[str, Any], *, texts: bool) -> Expression | Template:
+        if texts and kind_of(schema) == "string":
+            allowed = [schema["const"]] if "const" in schema else schema.get("enum", [])
+            for words in [text] if isinstance(text, str) else text.values():
+                if "{" not in words:
+                    self._check_value(path, words, allowed, "this field")
+            return self._template(path, text)
+        if not isinstance(text, str):
+            raise self._playbook.problem(path, f"field {path[-1]!r} is no text: give one CEL expression.")
+        return self._expression(path, text, kind_of(schema))
 
-    def _texts(self, path: str, text: Text, extra: Mapping[str, Kind] | None = None) -> dict[str, Template]:
-        texts = {"": text} if isinstance(text, str) else text
-        languages = set(self._playbook.languages)
-        if isinstance(text, dict) and set(text) != languages:
-            odd = min(languages ^ set(text))
-            raise self._playbook.problem(path, f"give one text for each of 'languages', and no other: {odd!r} is not.")
+    def _template(self, path: Path, text: Text) -> Template:
+        if isinstance(text, dict) and (odd := set(text) ^ set(self._playbook.languages)):
+            problem = f"give one text for each of 'languages', and no other: {min(odd)!r} is not."
+            raise self._playbook.problem(path, problem)
         try:
-            return {
-                language: Template(words, {**self._variables, **(extra or {})}) for language, words in texts.items()
-            }
+            return Template(text, self._variables)
         except CelError as error:
-            raise self._wrong(path, str(error)) from None
+            raise self._not_cel(path, error) from None
 
-    def _expression(
-        self, path: str, text: str, want: Sequence[Kind], extra: Mapping[str, Kind] | None = None
-    ) -> Expression:
+    def _expression(self, path: Path, text: str, kind: Kind) -> Expression:
         for name, value in _COMPARED.findall(text):
-            self._check_compared(path, name, value)
+            # A condition on a value that can never occur is a typing error CEL cannot see.
+            slot = self._playbook.slots.get(name.removeprefix("slots."))
+            values = {"intent": [*self._playbook.intents, "other"], "language": list(self._playbook.languages)}
+            self._check_value(path, value, values.get(name) or (list(slot.choices) if slot else []), repr(name))
+        wanted: dict[Kind, Sequence[Kind]] = {"any": (), "double": ("int", "double")}
         try:
-            return Expression(text, {**self._variables, **(extra or {})}, want)
+            return Expression(text, self._variables, wanted.get(kind, (kind,)))
         except CelError as error:
-            raise self._wrong(path, str(error)) from None
+            raise self._not_cel(path, error) from None
 
-    def _check_compared(self, path: str, name: str, value: str) -> None:
-        """A condition on a value that can never occur is a typing error CEL cannot see."""
-        slot = self._playbook.slots.get(name.removeprefix("slots."))
-        known = {"intent": {*self._playbook.intents, "other"}, "language": set(self._playbook.languages)}.get(name)
-        known = known or (set(slot.choices) if slot else None)
-        if known and value not in known:
-            raise self._playbook.problem(path, f"{value!r} is no value of '{name}'.{did_you_mean(value, known)}")
+    def _check_value(self, path: Path, value: str, allowed: Collection[str], what: str) -> None:
+        if allowed and value not in allowed:
+            raise self._playbook.problem(path, f"{value!r} is no value of {what}.{did_you_mean(value, allowed)}")
 
-    def _wrong(self, path: str, reason: str) -> PolicyError:
-        unknown = re.search(r"undeclared reference to '([\w.]+)'", reason)
+    def _not_cel(self, path: Path, error: CelError) -> PolicyError:
+        unknown = re.search(r"undeclared reference to '([\w.]+)'", str(error))
         hint = did_you_mean(unknown[1], self._variables) if unknown else ""
-        return self._playbook.problem(path, f"{path}: {reason}.{hint if 'Did you mean' in hint else ''}")
+        return self._playbook.problem(path, f"{_dotted(path)}: {error}.{hint if 'Did you mean' in hint else ''}")
 
 
-def _act(action: _Action, facts: Facts, reading: Reading) -> Reply:
-    row = action.row
-    why = [
-        f"row {row.id!r}: {row.action.replace('_', ' ')} {row.call or row.ask}".rstrip(),
-        f"intent {reading.intent!r}",
-    ]
-    why += [f"filled: {', '.join(reading.slots)}"] if reading.slots else []
-    why += [f"disputed: {', '.join(reading.disputed)}"] if reading.disputed else []
-    if row.call:
-        args = {name: expression.evaluate(facts) for name, expression in action.args.items()}
-        return Reply(calls=(ToolCall(id="1", name=row.call, args=args),), why=tuple(why))
-    message = action.message
-    if row.ask in reading.disputed and action.several:
-        facts = facts | {"found": ", ".join(str(value) for value in reading.disputed[row.ask])}
-        message = action.several
-    if message is not None:
-        facts = facts | {"message": _fill(message, facts)}
-    result = {name: _fill(filling, facts) for name, filling in action.fields.items()}
-    return Reply(text=str(result[""]) if "" in result else canonical(result), why=tuple(why))
+def _call_facts(tool: str, calls: Sequence[Done]) -> dict[str, Json]:
+    """How the newest of a tool's calls ended, and the newest good result."""
+    status, value = (calls[-1].status, calls[-1].value) if calls else ("", "")
+    facts: dict[str, Json] = {f"called.{tool}": bool(calls), f"ok.{tool}": status == "ok"}
+    facts |= {f"failed.{tool}": status == "error", f"denied.{tool}": status == "denied"}
+    reason = value if isinstance(value, str) else canonical(value)
+    facts[f"reason.{tool}"] = reason if status in ("error", "denied") else ""
+    for good in [call.value for call in calls if call.status == "ok"][-1:]:
+        fields = good if isinstance(good, dict) else {}
+        facts |= {f"{tool}.value": good} | {f"{tool}.{name}": field for name, field in fields.items()}
+    return facts
 
 
-def _fill(filling: Filling, facts: Facts) -> Json:
-    if isinstance(filling, Expression):
-        return filling.evaluate(facts)
-    return filling[str(facts["language"]) if "" not in filling else ""].fill(facts)
+def _properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema of each field or argument, references followed."""
+    definitions = schema.get("$defs", {})
+
+    def resolved(given: dict[str, Any]) -> dict[str, Any]:
+        return definitions.get(given["$ref"].rpartition("/")[2], {}) if "$ref" in given else given
+
+    return {name: resolved(sub) for name, sub in resolved(schema).get("properties", {}).items()}
 
 
-def _holds(when: Expression, facts: Facts) -> bool:
-    value = when.evaluate(facts)
-    if not isinstance(value, bool):
-        raise CelError("the condition gave neither true nor false")
-    return value
-
-
-def _cause(error: CelError) -> str:
-    """The kind of failure alone: what CEL writes after it can quote the conversation."""
-    return str(error).partition(":")[2].partition(":")[0].strip() or str(error)
-
-
-def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    """Follow a `$ref` into `$defs`."""
-    reference = schema.get("$ref")
-    return root.get("$defs", {}).get(str(reference).rpartition("/")[2], {}) if reference else schema
-
-
-def _wanted(schema: dict[str, Any], root: dict[str, Any]) -> tuple[Kind, ...]:
-    kind = kind_of(_resolved(schema, root))
-    return () if kind == "any" else ("int", "double") if kind == "double" else (kind,)
-
-
-def _result_fields(tool: ToolSpec) -> dict[str, _Field]:
-    """The variables a tool's result gives; nested objects one level deep."""
-    root = cast("dict[str, Any]", tool.result_schema or {})
-    options = [option for option in root.get("anyOf", []) if option.get("type") != "null"]
-    top = _resolved(options[0] if len(options) == 1 else root, root)
-    if "properties" not in top:
-        return {f"{tool.name}.value": _Field(kind_of(root), ())}
-    fields: dict[str, _Field] = {}
-    for name, given in top["properties"].items():
-        schema = _resolved(given, root)
-        fields[f"{tool.name}.{name}"] = _Field(kind_of(schema), (name,))
-        nested: dict[str, Any] = schema.get("properties", {})
-        for inner, sub in nested.items():
-            fields[f"{tool.name}.{name}.{inner}"] = _Field(kind_of(_resolved(sub, root)), (name, inner))
-    return fields
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

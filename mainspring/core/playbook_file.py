@@ -1,7 +1,8 @@
 """The playbook as its author writes it: the YAML format, and its checks that need no tools.
 
-Pure: text in, a frozen `Playbook` out. What a playbook does with a conversation is decided in
-`core.playbook`; what it reads from the user's words in `core.playbook_reading`.
+Pure: text in, a frozen `Playbook` out. What a playbook answers is decided in `core.playbook`.
+Patterns are RE2 (`google-re2`), whose matching takes time linear in the text: what a stranger
+writes in a ticket cannot make a pattern of ours run for ever, as it can with `re`.
 
     languages:  {de: [PATTERN …], en: [PATTERN …]}    first match wins, else the last one listed
     intents:    {refund: [PATTERN …]}                 first match wins, else 'other'
@@ -13,21 +14,54 @@ Pure: text in, a frozen `Playbook` out. What a playbook does with a conversation
 A TEXT is one template or one per language; `{expression}` in it is CEL, `{cents|money}` an amount.
 """
 
-from typing import Any, Literal, Self, cast
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, cast
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+import re2 as _untyped  # pyright: ignore[reportMissingTypeStubs]
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 
 from mainspring.core.canonical import Value
+from mainspring.core.marked_yaml import Part, Problems, read
 from mainspring.errors import PolicyError, did_you_mean
+
+_MAPPING = "this must be a mapping, each key with a colon and its value"
+_LIST, _TEXT = "this must be a list", "this must be a text"
+_SHAPES = {"tuple_type": _LIST, "string_type": _TEXT, "dict_type": _MAPPING, "model_type": _MAPPING}
+_AMOUNT = re.compile(r"(\d{1,3}(?:[.,' ]\d{3}){1,3}|\d{1,12})(?:[.,](\d{1,2}))?")
+_RE2: Any = _untyped
+_OPTIONS = _RE2.Options()
+_OPTIONS.log_errors = False  # they are raised, and need not be printed by C++ as well
+
+Path = tuple[str | int, ...]
+"""Where something stands in the file: `("rows", 2, "when")`."""
 
 Text = str | dict[str, str]
 """One template, or one per language."""
 
-Patterns = dict[str, tuple[str, ...]]
-"""Regular expressions (RE2 syntax) by the name they stand for, in the order they are tried."""
+Results = dict[Literal["ask", "hand_over"], dict[str, Text]]
+"""How the words of a question or hand-over fill a result: a text with `{message}` per field."""
 
-Action = Literal["ask", "call", "answer", "hand_over"]
+
+def _compiled(pattern: object) -> Any:
+    if not isinstance(pattern, str):
+        raise ValueError("a pattern is a text")  # noqa: TRY004 - pydantic reports values only
+    try:
+        return _RE2.compile(pattern, _OPTIONS)
+    except _RE2.error as error:
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
+        raise ValueError(f"the pattern {pattern!r} is not RE2: {reason}") from None
+
+
+def _with_one_group(pattern: object) -> Any:
+    compiled = _compiled(pattern)
+    if compiled.groups != 1:
+        raise ValueError("a slot's pattern needs exactly one group ( ) around the value; others are written (?: )")
+    return compiled
+
+
+Patterns = dict[str, tuple[Annotated[Any, BeforeValidator(_compiled)], ...]]
+"""Regular expressions by the name they stand for, in the order they are tried."""
 
 
 class Slot(Value):
@@ -36,7 +70,7 @@ class Slot(Value):
     `question` asks for it; `several` (with `{found}`) asks which of several different values is meant.
     """
 
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[Annotated[Any, BeforeValidator(_with_one_group)], ...] = ()
     choices: Patterns = Field(default_factory=Patterns)
     type: Literal["string", "integer", "money"] = "string"
     question: Text = ""
@@ -44,11 +78,28 @@ class Slot(Value):
 
     @model_validator(mode="after")
     def _one_way_to_read(self) -> Self:
-        if bool(self.patterns) == bool(self.choices):
-            raise ValueError("a slot needs either 'patterns' or 'choices'")
-        if self.choices and self.type != "string":
-            raise ValueError("a slot with 'choices' is a string: leave 'type' out")
+        if bool(self.patterns) == bool(self.choices) or (self.choices and self.type != "string"):
+            raise ValueError("a slot needs either 'patterns' or 'choices', and a 'type' only with 'patterns'")
         return self
+
+    def values(self, words: str) -> list[str | int]:
+        """The different values in one message, in the order found; of `choices` only the first."""
+        if choice := first_match(self.choices, words):
+            return [choice]
+        matches = (self._typed((match[1] or "").strip()) for p in self.patterns for match in p.finditer(words))
+        return list(dict.fromkeys(value for value in matches if value not in ("", None)))
+
+    def _typed(self, match: str) -> str | int | None:
+        """The value of a match; nothing where it is not one of the type, which counts as not found."""
+        if self.type == "string":
+            return match
+        if self.type == "integer":
+            return int(match) if re.fullmatch(r"[0-9]{1,18}", match) else None
+        amount = _AMOUNT.fullmatch(match)
+        if not amount:
+            return None
+        whole, cents = re.sub(r"\D", "", amount[1]), (amount[2] or "").ljust(2, "0")
+        return int(whole + cents)
 
 
 class Row(Value):
@@ -64,140 +115,95 @@ class Row(Value):
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
-        actions = [name for name in ("ask", "call", "answer", "hand_over") if getattr(self, name)]
-        if len(actions) != 1:
+        if sum(map(bool, (self.ask, self.call, self.answer, self.hand_over))) != 1:
             raise ValueError("a row needs exactly one of 'ask', 'call', 'answer', 'hand_over'")
         if self.args and not self.call:
             raise ValueError("'args' belongs to 'call'")
         return self
 
     @property
-    def action(self) -> Action:
-        """What the row does."""
-        return "ask" if self.ask else "call" if self.call else "answer" if self.answer else "hand_over"
-
-
-class Results(Value):
-    """How a question and a hand-over look as a result: a template with `{message}` per field."""
-
-    ask: dict[str, Text] = Field(default_factory=dict[str, Text])
-    hand_over: dict[str, Text] = Field(default_factory=dict[str, Text])
+    def action(self) -> str:
+        """What the row does, in words."""
+        if self.call or self.ask:
+            return f"call {self.call}" if self.call else f"ask {self.ask}"
+        return "answer" if self.answer else "hand over"
 
 
 class Playbook(Value):
-    """A parsed playbook. `lines` gives the line of each part by its path (`rows.2.when`)."""
+    """A parsed playbook, which knows where in its file each part stands."""
 
-    source: str
-    lines: dict[str, int]
     languages: Patterns = Field(default_factory=Patterns)
     intents: Patterns = Field(default_factory=Patterns)
     slots: dict[str, Slot] = Field(default_factory=dict[str, Slot])
-    results: Results = Results()
+    results: Results = Field(default_factory=Results)
     rows: tuple[Row, ...] = Field(min_length=1)
+    _place: tuple[str, Part] = PrivateAttr()
 
-    def problem(self, path: str, text: str) -> PolicyError:
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the file's name and page, which `parse` gives."""
+        self._place = context
+
+    @property
+    def source(self) -> str:
+        """The file as its author named it."""
+        return self._place[0]
+
+    def problem(self, path: Path, text: str) -> PolicyError:
         """The error to raise about the part at `path`."""
-        return PolicyError(self.source, _line(self.lines, path), text)
+        return PolicyError(self.source, self._place[1].at(path).line, text)
 
 
-_KEYS: dict[str, type[BaseModel]] = {"slots": Slot, "rows": Row, "results": Results}
+def first_match(patterns: Patterns, words: str) -> str:
+    """The first name one of whose patterns occurs in the words, else nothing."""
+    return next((name for name, some in patterns.items() if any(p.search(words) for p in some)), "")
 
 
 def parse(text: str, source: str) -> Playbook:
     """Read a playbook file.
 
     Raises:
-        PolicyError: with the line of the first problem.
+        PolicyError: at the first wrong line; further mistakes follow in the same message.
     """
-    lines: dict[str, int] = {}
-    try:
-        data = _plain(yaml.SafeLoader(text).get_single_node(), "", lines, source)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise PolicyError(source, line, f"this is not YAML: {error.problem or error.context}.") from None
-    except yaml.YAMLError as error:
-        raise PolicyError(source, 0, f"this is not YAML: {error}.") from None
-    except RecursionError:
-        raise PolicyError(source, 0, "this is not YAML one can read: an anchor (&) contains itself.") from None
-    if not isinstance(data, dict):
+    problems = Problems(source)
+    page = read(text, problems)
+    if not isinstance(page.value, dict):
         raise PolicyError(source, 1, "a playbook is a mapping with at least 'rows'.")
-    for key in ("source", "lines"):
-        if key in data:
-            raise PolicyError(source, lines[key], f"unknown key {key!r}.")
+    playbook: Playbook | None = None
     try:
-        playbook = Playbook.model_validate({**cast("dict[str, Any]", data), "source": source, "lines": lines})
+        playbook = Playbook.model_validate(page.plain(), context=(source, page))
     except ValidationError as error:
-        raise _first(error, lines, source) from None
-    _check_rows(playbook)
-    return playbook
+        for found in error.errors(include_url=False, include_input=False):
+            problems.wrong(page.at(found["loc"]), _in_words(found["loc"], found["type"], found["msg"]))
+    for path, problem in _wrong_rows(playbook) if playbook else ():
+        problems.wrong(page.at(path), problem)
+    problems.close()
+    return cast("Playbook", playbook)  # without one, something was wrong
 
 
-def _plain(node: yaml.Node | None, path: str, lines: dict[str, int], source: str) -> object:
-    """Mappings, lists and texts (every scalar of a playbook is a text), noting the line of each."""
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, object] = {}
-        for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
-            name = str(key.value)
-            if name in mapping:
-                raise PolicyError(source, key.start_mark.line + 1, f"{name!r} is written twice.")
-            below = f"{path}.{name}".lstrip(".")
-            lines[below] = key.start_mark.line + 1
-            mapping[name] = _plain(value, below, lines, source)
-        return mapping
-    if isinstance(node, yaml.SequenceNode):
-        items = cast("list[yaml.Node]", node.value)
-        for index, item in enumerate(items):
-            lines[f"{path}.{index}"] = item.start_mark.line + 1
-        return [_plain(item, f"{path}.{index}", lines, source) for index, item in enumerate(items)]
-    if node and not node.tag.startswith("tag:yaml.org,2002:"):
-        problem = f"{path} starts with '!', which YAML reads as a tag. Put it in quotes."
-        raise PolicyError(source, node.start_mark.line + 1, problem)
-    return str(node.value) if node else None
+def _in_words(path: Path, kind: str, message: str) -> str:
+    *above, name = [str(step) for step in path] or [""]
+    place = ".".join(above) or "the playbook"
+    if kind == "extra_forbidden":
+        model = {"slots": Slot, "rows": Row}.get(place.partition(".")[0], Playbook)
+        return f"unknown key {name!r} in {place}.{did_you_mean(name, model.model_fields)}"
+    if kind == "missing":
+        return f"{place} has no {name!r}."
+    return f"{'.'.join([*above, name])}: {_SHAPES.get(kind) or message.removeprefix('Value error, ')}."
 
 
-def _first(error: ValidationError, lines: dict[str, int], source: str) -> PolicyError:
-    """The problem that stands first in the file, in words."""
-    problems: list[tuple[int, bool, str]] = []
-    for found in error.errors(include_url=False, include_input=False):
-        place = [str(part) for part in found["loc"]]
-        name = place[-1] if place else ""
-        if found["type"] == "extra_forbidden":
-            model = _KEYS.get(place[0], Playbook) if len(place) > 1 else Playbook
-            known = [key for key in model.model_fields if key not in ("source", "lines")]
-            text = f"unknown key {name!r}.{did_you_mean(name, known)}"
-        elif found["type"] == "missing":
-            text = f"{'.'.join(place[:-1]) or 'the playbook'} has no {name!r}."
-        else:
-            text = f"{'.'.join(place)}: {found['msg'].removeprefix('Value error, ')}."
-        # Of two in one line the misspelt key explains the missing one.
-        problems.append((_line(lines, ".".join(place)), found["type"] != "extra_forbidden", text))
-    line, _, text = min(problems)
-    return PolicyError(source, line, text)
-
-
-def _line(lines: dict[str, int], path: str) -> int:
-    """The line of the deepest known part of `path` (0 where none is known)."""
-    while path and path not in lines:
-        path = path.rpartition(".")[0]
-    return lines.get(path, 0)
-
-
-def _check_rows(playbook: Playbook) -> None:
+def _wrong_rows(playbook: Playbook) -> Iterator[tuple[Path, str]]:
     """Ids are unique, asked slots have a question, and the last row always answers."""
-    seen: set[str] = set()
+    ids = [row.id for row in playbook.rows]
     for index, row in enumerate(playbook.rows):
-        if row.id in seen:
-            raise playbook.problem(f"rows.{index}.id", f"a second row is called {row.id!r}; each needs its own name.")
-        seen.add(row.id)
-        if row.ask and row.ask not in playbook.slots:
+        slot = playbook.slots.get(row.ask)
+        if row.id in ids[:index]:
+            yield ("rows", index, "id"), f"a second row is called {row.id!r}; each needs its own name."
+        if row.ask and not slot:
             hint = did_you_mean(row.ask, playbook.slots)
-            raise playbook.problem(f"rows.{index}.ask", f"row {row.id!r} asks for an unknown slot {row.ask!r}.{hint}")
-        if row.ask and not playbook.slots[row.ask].question:
-            raise playbook.problem(f"slots.{row.ask}", f"slot {row.ask!r} has no 'question', but {row.id!r} asks it.")
+            yield ("rows", index, "ask"), f"row {row.id!r} asks for an unknown slot {row.ask!r}.{hint}"
+        if slot and not slot.question:
+            yield ("slots", row.ask), f"slot {row.ask!r} has no 'question', but {row.id!r} asks it."
     last = playbook.rows[-1]
     if last.when.strip() != "true" or last.call:
-        raise playbook.problem(
-            f"rows.{len(playbook.rows) - 1}",
-            f"the last row {last.id!r} must have 'when: true' and answer, ask or hand over: "
-            "a playbook always has an answer.",
-        )
+        problem = f"the last row {last.id!r} must have 'when: true' and answer, ask or hand over"
+        yield ("rows", len(ids) - 1), f"{problem}: a playbook always has an answer."

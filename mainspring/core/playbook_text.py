@@ -5,10 +5,11 @@ Pure. `{find_order.number}` is a value, `{cents|money}` an amount such as 1,249.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from mainspring.core.canonical import Json
 from mainspring.core.cel import CelError, Expression, Kind
+from mainspring.core.playbook_file import Text
 from mainspring.errors import did_you_mean
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -24,39 +25,34 @@ def _money_de(cents: int) -> str:
     return _money(cents).translate(str.maketrans(",.", ".,"))
 
 
-FILTERS: dict[str, Callable[[int], str]] = {"money": _money, "money_de": _money_de}
-"""What may follow `|`: each makes a text of integer cents."""
+_FILTERS = {"money": _money, "money_de": _money_de}
 
 
 class Template:
-    """One compiled template. `constant` is its text where nothing in it varies, else None."""
+    """A compiled text, in one language or several."""
 
-    def __init__(self, text: str, variables: Mapping[str, Kind]) -> None:
+    def __init__(self, text: Text, variables: Mapping[str, Kind]) -> None:
         """Compile the expressions in `text`.
 
         Raises:
             CelError: an expression, a filter or a brace is wrong.
         """
-        self._parts: list[str | tuple[Expression, str]] = []
-        end = 0
-        for match in _PART.finditer(text):
-            self._parts.append(text[end : match.start()])
-            self._parts.append(_part(match, variables))
-            end = match.end()
-        self._parts.append(text[end:])
-        fixed = [part for part in self._parts if isinstance(part, str)]
-        self.constant = "".join(fixed) if len(fixed) == len(self._parts) else None
+        self._texts = {"": text} if isinstance(text, str) else text
+        self._values = {
+            match[0]: _compiled(match, variables) for words in self._texts.values() for match in _PART.finditer(words)
+        }
 
-    def fill(self, facts: Mapping[str, Json]) -> str:
-        """The text over `facts`.
+    def evaluate(self, facts: Mapping[str, Json]) -> str:
+        """The text over `facts`, in their language.
 
         Raises:
             CelError: an expression gave an error, or a value that is no text or number.
         """
-        return "".join(part if isinstance(part, str) else _filled(*part, facts) for part in self._parts)
+        words = self._texts.get("") or self._texts[str(facts["language"])]
+        return _PART.sub(lambda match: _shown(self._values[match[0]], facts), words)
 
 
-def _part(match: re.Match[str], variables: Mapping[str, Kind]) -> str | tuple[Expression, str]:
+def _compiled(match: re.Match[str], variables: Mapping[str, Kind]) -> str | tuple[Expression, str]:
     if match[0] in ("{{", "}}"):
         return match[0][0]
     if match[1] is None:
@@ -64,14 +60,16 @@ def _part(match: re.Match[str], variables: Mapping[str, Kind]) -> str | tuple[Ex
     filtered = _FILTERED.fullmatch(match[1])
     if not filtered:
         return Expression(match[1].strip(), variables, ("string", "int", "double")), ""
-    name = filtered[2]
-    if name not in FILTERS:
-        raise CelError(f"unknown filter {name!r}.{did_you_mean(name, FILTERS)}".removesuffix("."))
-    return Expression(filtered[1].strip(), variables, ("int",)), name
+    if filtered[2] not in _FILTERS:
+        raise CelError(f"unknown filter {filtered[2]!r}.{did_you_mean(filtered[2], _FILTERS)}".removesuffix("."))
+    return Expression(filtered[1].strip(), variables, ("int",)), filtered[2]
 
 
-def _filled(expression: Expression, name: str, facts: Mapping[str, Json]) -> str:
+def _shown(part: str | tuple[Expression, str], facts: Mapping[str, Json]) -> str:
+    if isinstance(part, str):
+        return part
+    expression, name = part
     value = expression.evaluate(facts)
     if isinstance(value, bool) or not isinstance(value, int if name else str | int | float):
         raise CelError("an expression in a text gave neither a text nor a number")
-    return FILTERS[name](int(value)) if name else str(value)
+    return _FILTERS[name](int(value)) if name else str(value)

@@ -5,12 +5,11 @@ Pure: text in, values out. What a rule's condition means over the tools of an ag
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Literal, cast, get_args
-
-import yaml
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 from mainspring.core.canonical import Value, digest
+from mainspring.core.marked_yaml import Part, Problems, read
 from mainspring.errors import PolicyError, did_you_mean
 
 Point = Literal["tool_call", "input"]
@@ -20,7 +19,7 @@ _DAY = 86_400.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": _DAY}
 _DEADLINE = re.compile(r"([1-9]\d{0,3})([smhd])")
 _RULE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_YAML_TAG = "tag:yaml.org,2002:"
+_KEYS = ("id", "point", "tool", "when", "verdict", "reason")
 _LONGEST_BUTTON = 60
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
 
@@ -63,18 +62,22 @@ def parse(text: str, source: str) -> Policy:
     Raises:
         PolicyError: at the first wrong line; further mistakes follow in the same message.
     """
-    page = Page(source)
-    sections = page.mapping(_compose(text, source), "a rule file", ("approvals", "rules"))
-    approvals = page.mapping(sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
-    rules = [_rule(page, node) for node in page.sequence(sections.get("rules"), "'rules'")]
+    problems = Problems(source)
+    page = read(text, problems)
+    if not page.line:
+        raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
+    sections = _fields(problems, page, "a rule file", ("approvals", "rules"))
+    approvals = _fields(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
+    rules = [_rule(problems, part) for part in _items(problems, sections.get("rules"), "'rules'")]
     first_lines: dict[str, int] = {}
     for rule in filter(None, rules):
         if rule.id in first_lines:
-            page.wrong(rule.line, f"rule {rule.id!r} has the id of the rule in line {first_lines[rule.id]}.")
+            problems.wrong(rule.line, f"rule {rule.id!r} has the id of the rule in line {first_lines[rule.id]}.")
         first_lines.setdefault(rule.id, rule.line)
-    deadline = _deadline(page, approvals["deadline"]) if "deadline" in approvals else _DAY
-    deny_reasons = [_deny_reason(page, n) for n in page.sequence(approvals.get("deny_reasons"), "'deny_reasons'")]
-    page.close()
+    deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else _DAY
+    reasons = _items(problems, approvals.get("deny_reasons"), "'deny_reasons'")
+    deny_reasons = [_deny_reason(problems, part) for part in reasons]
+    problems.close()
     return Policy(
         rules=tuple(filter(None, rules)),
         deadline=deadline,
@@ -84,136 +87,84 @@ def parse(text: str, source: str) -> Policy:
     )
 
 
-class Page:
-    """A rule file being checked: gathers what is wrong, to refuse it all at once."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._problems: list[tuple[int, str]] = []
-
-    def wrong(self, place: yaml.Node | int, problem: str) -> None:
-        """Note a problem at a node or a line."""
-        self._problems.append((place if isinstance(place, int) else _line(place), problem))
-
-    def close(self) -> None:
-        """Raise `PolicyError` for the first problem by line, the others below it."""
-        if not self._problems:
-            return
-        (line, problem), *others = sorted(self._problems, key=lambda found: found[0])
-        more = "".join(f"\n{PolicyError(self._source, *other)}" for other in others)
-        raise PolicyError(self._source, line, problem + more)
-
-    def mapping(self, node: yaml.Node | None, what: str, known: Sequence[str]) -> dict[str, yaml.Node]:
-        """The fields of a mapping by name; nothing for a node that is absent or wrong."""
-        if node is None:
-            return {}
-        if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, f"{what} must hold {_listed(known)}, each with a colon and its value.")
-            return {}
-        fields: dict[str, yaml.Node] = {}
-        for key, value in _pairs(node):
-            name = str(key.value)
-            if name not in known:
-                self.wrong(key, f"{what} has no key {name!r}.{did_you_mean(name, known)}")
-            elif name in fields:
-                self.wrong(key, f"{what} has {name!r} twice; only one can count.")
-            else:
-                fields[name] = value
-        return fields
-
-    def sequence(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
-        """The items of a list; nothing for a node that is absent or wrong."""
-        if node is None:
-            return []
-        if not isinstance(node, yaml.SequenceNode):
-            self.wrong(node, f"{what} must be a list, each item with a dash.")
-            return []
-        return cast("list[yaml.Node]", node.value)
-
-    def text(self, node: yaml.Node, what: str) -> str:
-        """The words of a scalar as written, whatever YAML would make of them."""
-        words = str(node.value).strip() if isinstance(node, yaml.ScalarNode) else ""
-        if not str(node.tag).startswith(_YAML_TAG):
-            self.wrong(node, f"{what} starts with '!', which YAML reads as a tag. Put it in quotes.")
-        elif not words:
-            self.wrong(node, f"{what} must be a text.")
-        return words
+def _fields(problems: Problems, part: Part | None, what: str, known: Sequence[str]) -> dict[str, Part]:
+    """The known fields of a mapping; nothing for a part that is absent or wrong."""
+    if part is None:
+        return {}
+    if not isinstance(part.value, dict):
+        problems.wrong(part, f"{what} must hold {_listed(known)}, each with a colon and its value.")
+        return {}
+    for name, field in part.value.items():
+        if name not in known:
+            problems.wrong(field, f"{what} has no key {name!r}.{did_you_mean(name, known)}")
+    return {name: field for name, field in part.value.items() if name in known}
 
 
-def _rule(page: Page, node: yaml.Node) -> Rule | None:
-    keys = ("id", "point", "tool", "when", "verdict", "reason")
-    if not isinstance(node, yaml.MappingNode):
-        page.mapping(node, "a rule", keys)
-        return None
-    label = next((f"rule {value.value!r}" for key, value in _pairs(node) if key.value == "id"), "a rule")
-    fields = page.mapping(node, label, keys)
-    texts = {key: page.text(value, f"{key!r} of {label}") for key, value in fields.items()}
-    if missing := [key for key in keys if key not in fields and key != "tool"]:
-        page.wrong(node, f"{label} lacks {_listed(missing)}.")
-        return None
-    point = _choice(page, fields["point"], label, "point", get_args(Point))
-    verdict = _choice(page, fields["verdict"], label, "verdict", get_args(Verdict))
-    if texts["id"] and not _RULE_ID.fullmatch(texts["id"]):
-        page.wrong(fields["id"], f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
-    if point == "input" and verdict == "ask":
-        page.wrong(fields["verdict"], f"{label}: nobody can be asked at 'input'. Use 'deny', or ask at 'tool_call'.")
-    if point == "input" and "tool" in fields:
-        page.wrong(fields["tool"], f"{label}: no tool is called at 'input'. Drop 'tool', or use 'tool_call'.")
-    if not (point and verdict):
-        return None
-    when = fields["when"]
-    when_line = _line(when) + (1 if isinstance(when, yaml.ScalarNode) and when.style in ("|", ">") else 0)
-    texts |= {"point": point, "verdict": verdict}
-    return Rule.model_validate({**texts, "line": _line(node), "when_line": when_line})
+def _items(problems: Problems, part: Part | None, what: str) -> list[Part]:
+    """The items of a list; nothing for a part that is absent or wrong."""
+    if part is None:
+        return []
+    if not isinstance(part.value, list):
+        problems.wrong(part, f"{what} must be a list, each item with a dash.")
+        return []
+    return part.value
 
 
-def _choice(page: Page, node: yaml.Node, label: str, key: str, allowed: Sequence[str]) -> str:
-    word = str(node.value).strip()
-    if word in allowed:
-        return word
-    if isinstance(node, yaml.ScalarNode) and word:
-        page.wrong(node, f"{label}: {key} is {word!r}, but must be {_listed(allowed, 'or')}.")
-    return ""
-
-
-def _deadline(page: Page, node: yaml.Node) -> float:
-    words = page.text(node, "'deadline'")
-    found = _DEADLINE.fullmatch(words)
-    if words and not found:
-        page.wrong(node, f"deadline is {words!r}, but must be a number and a unit, such as '30m', '2h' or '3d'.")
-    return int(found[1]) * _UNITS[found[2]] if found else _DAY
-
-
-def _deny_reason(page: Page, node: yaml.Node) -> str:
-    words = page.text(node, "a reason to deny")
-    if len(words) > _LONGEST_BUTTON or not words.isprintable():
-        page.wrong(node, f"a reason to deny becomes a button: one line of at most {_LONGEST_BUTTON} characters.")
+def _text(problems: Problems, part: Part, what: str) -> str:
+    words = part.value.strip() if isinstance(part.value, str) else ""
+    if not words:
+        problems.wrong(part, f"{what} must be a text.")
     return words
 
 
-def _compose(text: str, source: str) -> yaml.Node:
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = f"this is not YAML: {error.problem or error.context}."
-        raise PolicyError(source, mark.line + 1 if mark else 0, problem) from None
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        raise PolicyError(source, line, f"this is not YAML: {error.reason}.") from None
-    except RecursionError:
-        raise PolicyError(source, 0, "this is nested too deeply to be a rule file.") from None
-    if node is None:
-        raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
-    return node
+def _rule(problems: Problems, part: Part) -> Rule | None:
+    given = part.value.get("id") if isinstance(part.value, dict) else None
+    label = f"rule {given.value!r}" if given and isinstance(given.value, str) else "a rule"
+    fields = _fields(problems, part, label, _KEYS)
+    if not isinstance(part.value, dict):
+        return None
+    texts = {key: _text(problems, field, f"{key!r} of {label}") for key, field in fields.items()}
+    if missing := [key for key in _KEYS if key not in fields and key != "tool"]:
+        problems.wrong(part, f"{label} lacks {_listed(missing)}.")
+        return None
+    point = _choice(problems, fields["point"], f"{label}: point", get_args(Point))
+    verdict = _choice(problems, fields["verdict"], f"{label}: verdict", get_args(Verdict))
+    if texts["id"] and not _RULE_ID.fullmatch(texts["id"]):
+        problems.wrong(fields["id"], f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
+    if point == "input" and verdict == "ask":
+        problems.wrong(
+            fields["verdict"], f"{label}: nobody can be asked at 'input'. Use 'deny', or ask at 'tool_call'."
+        )
+    if point == "input" and "tool" in fields:
+        problems.wrong(fields["tool"], f"{label}: no tool is called at 'input'. Drop 'tool', or use 'tool_call'.")
+    if not (point and verdict):
+        return None
+    texts |= {"point": point, "verdict": verdict}
+    return Rule.model_validate({**texts, "line": part.line, "when_line": fields["when"].line})
 
 
-def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    yield from cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+def _choice(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:
+    word = part.value.strip() if isinstance(part.value, str) else ""
+    if word in allowed:
+        return word
+    if word:
+        problems.wrong(part, f"{label} is {word!r}, but must be {_listed(allowed, 'or')}.")
+    return ""
 
 
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1
+def _deadline(problems: Problems, part: Part) -> float:
+    words = _text(problems, part, "'deadline'")
+    found = _DEADLINE.fullmatch(words)
+    if words and not found:
+        problems.wrong(part, f"deadline is {words!r}, but must be a number and a unit, such as '30m', '2h' or '3d'.")
+    return int(found[1]) * _UNITS[found[2]] if found else _DAY
+
+
+def _deny_reason(problems: Problems, part: Part) -> str:
+    words = _text(problems, part, "a reason to deny")
+    if len(words) > _LONGEST_BUTTON or not words.isprintable():
+        problems.wrong(part, f"a reason to deny becomes a button: one line of at most {_LONGEST_BUTTON} characters.")
+    return words
 
 
 def _listed(names: Sequence[str], word: str = "and") -> str:

@@ -14,8 +14,9 @@ from typing import cast
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.cel import CelError, Expression, Kind, fields_of
+from mainspring.core.marked_yaml import Problems
 from mainspring.core.messages import Done
-from mainspring.core.rule_file import EMPTY, Page, Policy, Rule, Verdict, parse
+from mainspring.core.rule_file import EMPTY, Policy, Rule, Verdict, parse
 from mainspring.core.spec import Effect, ToolSpec
 from mainspring.errors import did_you_mean
 
@@ -82,16 +83,16 @@ class Judge:
             PolicyError: at the first rule that names what the agent does not have, or whose
                 condition is not CEL; further mistakes follow in the same message.
         """
-        page = Page(policy.source)
+        problems = Problems(policy.source)
         known = {tool.name: tool for tool in tools}
         rules: list[tuple[Rule, Expression]] = []
         for rule in policy.rules:
             if rule.tool and rule.tool not in known:
                 suggestion = did_you_mean(rule.tool, known)
-                page.wrong(rule.line, f"rule {rule.id!r}: agent {agent!r} has no tool {rule.tool!r}.{suggestion}")
-            elif expression := _compile(page, rule, known.get(rule.tool)):
+                problems.wrong(rule.line, f"rule {rule.id!r}: agent {agent!r} has no tool {rule.tool!r}.{suggestion}")
+            elif expression := _compile(problems, rule, known.get(rule.tool)):
                 rules.append((rule, expression))
-        page.close()
+        problems.close()
         self._at_call = [(rule, e) for rule, e in rules if rule.point == "tool_call"]
         self._at_input = [(rule, e) for rule, e in rules if rule.point == "input"]
         self._has_own_rule = {rule.tool for rule, _ in self._at_call if rule.tool}
@@ -172,7 +173,7 @@ def _cause(error: CelError, when: str) -> str:
     return _CAUSES.get(code, _CAUSE)
 
 
-def _compile(page: Page, rule: Rule, tool: ToolSpec | None) -> Expression | None:
+def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None) -> Expression | None:
     variables = dict(_AT_INPUT if rule.point == "input" else _AT_CALL)
     if tool:
         variables |= fields_of(tool.input_schema, "args")
@@ -184,7 +185,7 @@ def _compile(page: Page, rule: Rule, tool: ToolSpec | None) -> Expression | None
         place = re.match(r"(\d+):\d+: ", str(error))
         line = rule.when_line + (int(place[1]) - 1 if place else 0)
         problem = str(error)[place.end() if place else 0 :]
-        page.wrong(line, f"rule {rule.id!r}: {_unknown_name(problem, variables, tool) or f'{problem}.'}")
+        problems.wrong(line, f"rule {rule.id!r}: {_unknown_name(problem, variables, tool) or f'{problem}.'}")
         return None
 
 

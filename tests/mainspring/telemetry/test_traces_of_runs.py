@@ -150,7 +150,7 @@ async def test_a_run_can_be_traced_while_it_waits(mainspring: Bench) -> None:
     after = await traced(run, mainspring)
 
     assert (wait.text(a.REQUEST), wait.text(a.TOOL), wait.end) == (request.id, "sail", None)
-    assert wait.number(a.DEADLINE) == int(request.deadline)
+    assert abs(wait.number(a.DEADLINE) - request.deadline) < 60  # the timer is set a moment after the question
     (decided,) = [span for span in after.spans if span.id == wait.id]
     assert decided.text(a.DECISION) == "deny"
     assert decided.text(a.DECIDED_BY) == f"claimed: {mainspring.client.identity}"

@@ -144,9 +144,10 @@ async def connect() -> Client:
     try:
         return await Client.connect(**config, data_converter=data_converter())
     except (RuntimeError, RPCError, ValueError) as error:
-        address = config["target_host"]
+        address, said = config["target_host"], str(error).splitlines()[0]
+        why = "" if "ConnectError" in said else f" ({said})"
         raise SetupError(
-            f"no Temporal server answers at {address} ({str(error).splitlines()[0][:120]}). "
+            f"no Temporal server answers at {address}{why}. "
             "Start one with `mainspring dev`, or set TEMPORAL_ADDRESS."
         ) from None
 

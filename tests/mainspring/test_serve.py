@@ -63,7 +63,7 @@ async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatc
     """Without a server the address and the way to get one are named."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", "localhost:1")
 
-    with pytest.raises(SetupError, match=r"no Temporal server answers at localhost:1 .*mainspring dev"):
+    with pytest.raises(SetupError, match=r"no Temporal server answers at localhost:1\. .*mainspring dev"):
         await connect()
 
 

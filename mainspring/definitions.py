@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
 from mainspring.core.canonical import Json
@@ -21,10 +21,11 @@ from mainspring.core.playbook import parse as parse_playbook
 from mainspring.core.rules import EMPTY, Judge, Policy
 from mainspring.core.rules import parse as parse_rules
 from mainspring.core.spec import AgentSpec, ToolSpec
-from mainspring.core.tool import Context, Tool, tool
-from mainspring.errors import DefinitionError
+from mainspring.core.tool import Context, Tool, in_words, tool
+from mainspring.errors import DefinitionError, ToolError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+MODEL = re.compile(r"playbook|[a-z][a-z0-9_-]*:\S+")
 ResultT = TypeVar("ResultT", default=str)
 
 
@@ -40,7 +41,7 @@ class Agent(Generic[ResultT]):
         result: a pydantic model the answer must fit; default: plain text.
         description: what another agent reads to know when to ask this one.
         model: `provider:name`, or `playbook`; default: the worker's.
-        max_steps: how many model replies a run may take.
+        max_steps: how many model replies one invocation may take.
         model_timeout: how long one attempt at a reply may take.
 
     Paths are relative to the project root (searched upwards from the defining file).
@@ -67,6 +68,7 @@ class Agent(Generic[ResultT]):
         """Read the files, check everything against everything."""
         near = _place_of_caller()
         self.name = _checked_name(name, "agent")
+        _check_numbers(name, model, max_steps, model_timeout)
         self.model = model
         self.result = result
         self.agents = tuple(t for t in tools if isinstance(t, Agent))
@@ -75,7 +77,7 @@ class Agent(Generic[ResultT]):
         text = _read(instructions, near, f"agent {name!r}") if _is_file(instructions) else str(instructions)
         if not text.strip():
             raise DefinitionError(f"agent {name!r} has no instructions. Say in a sentence what it is for.")
-        if result is not None and not issubclass(result, BaseModel):
+        if result is not None and not _is_model(result):
             raise DefinitionError(f"agent {name!r}: result is {result!r}; it must be a pydantic model.")
         rule_text, playbook_text = (_read(p, near, f"agent {name!r}") if p else "" for p in (rules, playbook))
         policy = parse_rules(rule_text, str(rules)) if rules else EMPTY
@@ -146,6 +148,10 @@ class Graph:
         for node, spec in graph.nodes.items():
             if not (getattr(spec.runnable, "func", None) or getattr(spec.runnable, "afunc", None)):
                 raise DefinitionError(f"graph {name!r}: node {node!r} is no function; write one that calls ask or use.")
+        try:
+            graph.compile()  # what LangGraph finds wrong (an edge to nowhere, no start) is found now, not in a run
+        except ValueError as error:
+            raise DefinitionError(f"graph {name!r}: {error}") from None
         self.graph = graph
         self.agents = tuple(agents)
         self.tools = tuple(tools)
@@ -205,10 +211,14 @@ async def use(tool: Tool, **args: Json) -> Any:
     """In a graph node: use a tool, through the same rules and approvals; gives its JSON result.
 
     Raises:
-        ToolError: it was denied, or failed in a way the tool expects.
+        ToolError: the arguments do not fit, it was denied, or it failed in a way the tool expects.
         DefinitionError: called outside a graph's node.
     """
-    return await _stage("use").use(tool.name, args)
+    stage = _stage("use")
+    try:
+        return await stage.use(tool.name, tool.parse(args))
+    except ValidationError as error:
+        raise ToolError(f"use({tool.name}): the arguments do not fit: {in_words(error)}") from None
 
 
 @tool(effect="idempotent")
@@ -239,6 +249,19 @@ def _checked_name(name: str, kind: str) -> str:
     if not NAME.fullmatch(name):
         raise DefinitionError(f"{kind} {name!r}: a name has a-z, 0-9 and '-', begins with a letter, at most 64.")
     return name
+
+
+def _is_model(result: object) -> bool:
+    return isinstance(result, type) and issubclass(result, BaseModel)
+
+
+def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedelta) -> None:
+    if max_steps < 1:
+        raise DefinitionError(f"agent {name!r}: max_steps is {max_steps}; an agent needs at least one reply.")
+    if model_timeout <= timedelta(0):
+        raise DefinitionError(f"agent {name!r}: model_timeout is {model_timeout}; it must be longer than nothing.")
+    if model and not MODEL.fullmatch(model):
+        raise DefinitionError(f"agent {name!r}: model is {model!r}; it must be 'playbook' or 'provider:name'.")
 
 
 def _check_tools(owner: str, tools: Sequence[object]) -> None:

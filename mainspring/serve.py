@@ -147,8 +147,7 @@ async def connect() -> Client:
         address, said = config["target_host"], str(error).splitlines()[0]
         why = "" if "ConnectError" in said else f" ({said})"
         raise SetupError(
-            f"no Temporal server answers at {address}{why}. "
-            "Start one with `mainspring dev`, or set TEMPORAL_ADDRESS."
+            f"no Temporal server answers at {address}{why}. Start one with `mainspring dev`, or set TEMPORAL_ADDRESS."
         ) from None
 
 

@@ -153,6 +153,7 @@ async def _server(settings: "Settings") -> list[Finding]:
 
 
 async def _search_attribute(client: "Client") -> Finding:
+    from temporalio.api.enums.v1 import IndexedValueType
     from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
     from temporalio.service import RPCError
 
@@ -162,8 +163,13 @@ async def _search_attribute(client: "Client") -> Finding:
         known = await client.operator_service.list_search_attributes(request, timeout=PATIENCE)
     except RPCError as error:
         return Finding(what, "without", f"the server does not say whether {WAITS_FOR!r} is registered: {error.message}")
-    if WAITS_FOR in known.custom_attributes:
+    kind = known.custom_attributes.get(WAITS_FOR)
+    if kind == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
         return Finding(what, "ok", f"{WAITS_FOR!r} is registered")
+    if kind is not None:
+        return Finding(
+            what, "without", f"{WAITS_FOR!r} is registered with another type than Keyword; runs leave it out."
+        )
     return Finding(what, "without", f"{WAITS_FOR!r} is not registered; 'mainspring setup' does it.")
 
 
@@ -194,6 +200,7 @@ def _collector(settings: "Settings") -> Finding:
         said = f"no collector is set, spans go to {str(settings.trace_file)!r}"
         return Finding("traces", "ok", f"{said}. OTEL_EXPORTER_OTLP_ENDPOINT sets one.")
     parts = urlsplit(endpoint)
+    endpoint = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # without user and password
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname or "", port), timeout=PATIENCE.total_seconds()).close()

@@ -75,7 +75,7 @@ class Permit(Value):
 
 
 PERMIT_SECONDS = 3600.0
-"""How long an approved call may wait for a worker before it must be asked again."""
+"""How long an approved call may wait for a worker; after that it is refused, and the model is told."""
 
 
 def settled(request: Request, decision: Decision) -> str:

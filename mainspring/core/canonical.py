@@ -9,9 +9,9 @@ Json = JsonValue
 
 
 class Value(BaseModel):
-    """Base of every frozen value in the engine: immutable, and strict about unknown fields."""
+    """Base of every frozen value in the engine. Fields that a newer worker added are passed over, not refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 def canonical(value: object) -> str:

@@ -50,7 +50,7 @@ def card(requests: list[Request], asked_with: str, deadlines: dict[str, str]) ->
 
 def _section(request: Request, deadline: str) -> str:
     tool, asks = _code(request.tool), request.kind == "approval"
-    facts = "\n".join(f"- {_label(name)}: {_shown(name, value)}" for name, value in request.args.items())
+    facts = "\n".join(_fact(name, value) for name, value in request.args.items())
     names = "\n".join(f"- {_code(name)}" for name in choices(request))
     return (
         f"### Request {request.id}: {f'may {tool} run?' if asks else f'did {tool} happen?'}\n\n"
@@ -85,6 +85,13 @@ def _then(request: Request, deadline: str) -> str:
     )
 
 
+def _fact(name: str, value: Json) -> str:
+    text = value if isinstance(value, str) else canonical(value)
+    if len(text) <= _WIDTH:
+        return f"- {_label(name)}: {_shown(name, value)}"
+    return f"- {_label(name)}:\n\n{textwrap.indent(_block(text), '  ')}\n"
+
+
 def _label(name: str) -> str:
     return name.removesuffix("_cents").replace("_", " ") if name.isidentifier() else _code(name)
 
@@ -95,6 +102,11 @@ def _shown(name: str, value: Json) -> str:
     return _code(value if isinstance(value, str) else canonical(value))
 
 
+def _visible(line: str) -> str:
+    """What cannot be seen, or turns the direction of writing, must not change what an approver reads."""
+    return "".join(each if each.isprintable() else "·" for each in line.expandtabs(4))
+
+
 def _plain(text: str) -> str:
     """Text as it stands, on one line; a `$` or `_` in it starts nothing."""
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
@@ -102,11 +114,11 @@ def _plain(text: str) -> str:
 
 def _code(text: str) -> str:
     """Text of anybody on one line; what cannot end the code stands in for the character that would."""
-    line = " ".join(text.replace("`", "'").split())
+    line = _visible(" ".join(text.replace("`", "'").split()))
     return f"`{line}`" if line else "(empty)"
 
 
 def _block(text: str) -> str:
     """Text of anybody as a code block; indented, since a fence could be closed from within."""
-    lines = (textwrap.wrap(line, _WIDTH, break_on_hyphens=False) or [""] for line in text.splitlines())
+    lines = (textwrap.wrap(_visible(line), _WIDTH, break_on_hyphens=False) or [""] for line in text.splitlines())
     return "\n".join(f"    {piece}" for pieces in lines for piece in pieces) or "    "

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self, cast
 
 import re2 as _untyped  # pyright: ignore[reportMissingTypeStubs]
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from mainspring.core.canonical import Value
 from mainspring.core.marked_yaml import Part, Problems, read
@@ -64,7 +64,13 @@ Patterns = dict[str, tuple[Annotated[Any, BeforeValidator(_compiled)], ...]]
 """Regular expressions by the name they stand for, in the order they are tried."""
 
 
-class Slot(Value):
+class _Written(Value):
+    """A part of the file: a key that nobody knows is a mistake of the author."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Slot(_Written):
     """A value to find in what the user says: by `patterns` with one group, or one of `choices`.
 
     `question` asks for it; `several` (with `{found}`) asks which of several different values is meant.
@@ -102,7 +108,7 @@ class Slot(Value):
         return int(whole + cents)
 
 
-class Row(Value):
+class Row(_Written):
     """One line of the decision table: the first whose `when` is true acts."""
 
     id: str
@@ -129,7 +135,7 @@ class Row(Value):
         return "answer" if self.answer else "hand over"
 
 
-class Playbook(Value):
+class Playbook(_Written):
     """A parsed playbook, which knows where in its file each part stands."""
 
     languages: Patterns = Field(default_factory=Patterns)

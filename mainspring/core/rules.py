@@ -38,7 +38,7 @@ _CAUSE = "a value has a type or content it cannot work with"
 
 
 class CallFacts(Value):
-    """What rules know of a tool call. `results` holds the calls of this run that have ended.
+    """What rules know of a tool call. `results` holds the calls of this thread that have ended.
 
     Earlier calls of the same message count as ended, with status `ok` and no value.
     """
@@ -125,6 +125,11 @@ class Judge:
         variables: dict[str, Json] = {**_who(facts), "input.text": facts.text, "input.length": len(facts.text)}
         judged = _strictest(_apply(rule, expression, variables) for rule, expression in self._at_input)
         return judged or Judgement(verdict="allow")
+
+
+def stricter(one: Judgement, other: Judgement) -> Judgement:
+    """The stricter of two judgements; the first where they are equal."""
+    return min(one, other, key=lambda judgement: _STRICTEST_FIRST.index(judgement.verdict))
 
 
 def _who(facts: CallFacts | InputFacts) -> dict[str, Json]:

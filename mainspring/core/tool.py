@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol, cast, get_type_hints
 
 import docstring_parser
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
 from mainspring.core.canonical import Json
@@ -113,12 +113,19 @@ def tool(
     return define
 
 
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a value, field by field, without the value itself."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
+
+
 def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: timedelta) -> Tool:
     where = f"tool {name!r} ({_place(function)})"
     if not NAME.fullmatch(name):
         raise DefinitionError(f"{where} has a name no model accepts: use a-z, 0-9 and _, at most 64 characters.")
     if effect not in ("read", "idempotent", "once"):
         raise DefinitionError(f"{where} has effect {effect!r}; it must be 'read', 'idempotent' or 'once'.")
+    if timeout <= timedelta(0):
+        raise DefinitionError(f"{where} has the time-out {timeout}; it must be longer than nothing.")
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
     description = "\n\n".join(part for part in (doc.short_description, doc.long_description) if part)
     if not description:
@@ -151,8 +158,10 @@ def _arguments(
     context: str | None = None
     fields: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise DefinitionError(f"{where} takes *{parameter.name}; a model needs named arguments with types.")
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise DefinitionError(
+                f"{where}: {parameter.name!r} has no name to call it by; a model names its arguments."
+            )
         if parameter.name not in hints:
             raise DefinitionError(f"{where}: argument {parameter.name!r} has no type hint; the schema needs one.")
         if hints[parameter.name] is Context:

@@ -74,6 +74,8 @@ class Conversation:
         finally:
             for task in tasks:
                 task.cancel()
+            if tasks:  # a `once` call in flight is seen to its end, so that history tells how it ended
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, command: Command, events: "asyncio.Queue[Event | BaseException]") -> None:
         try:

@@ -32,6 +32,9 @@ from mainspring.errors import MainspringError, ToolError
 GRAPHS: dict[str, Graph] = {}
 """The graphs this process serves, by name; `serve` fills it before the worker starts."""
 
+_ROUNDS = 200
+"""How many supersteps a graph may take: one that loops without an end is stopped before it blocks the worker."""
+
 _NODE: ContextVar["_Node"] = ContextVar("mainspring_node")
 
 
@@ -58,17 +61,34 @@ async def hold_graph(run: Running) -> tuple[str, Json]:
     if graph is None:
         # Not a failure of the run: another worker has the graph, or the next deploy brings it back.
         raise RuntimeError(f"graph {run.spec.name!r} was admitted, but this worker does not define it.")
-    compiled = _Wrapped(run, graph).compile()
     known = set(graph.graph.state_schema.__annotations__)
     given = {"input": run.given.input, "user": run.given.user, "tenant": run.given.tenant}
     STAGE.set(_Stage(run))
-    state: dict[str, Any] = await compiled.ainvoke({k: v for k, v in given.items() if k in known})
+    try:
+        compiled = _Wrapped(run, graph).compile()
+        state: dict[str, Any] = await compiled.ainvoke(
+            {k: v for k, v in given.items() if k in known}, {"recursion_limit": _ROUNDS}
+        )
+    except (FailureError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001 - what LangGraph says of the graph: no dict, unknown node, endless loop
+        # Its messages quote values of the state, which may be a customer's; the kind says enough.
+        raise failure("GraphFailed", f"graph {graph.name!r}: {_why(error)}") from None
     rest = {k: v for k, v in state.items() if k not in given and k != "answer"}
     try:
         result = cast("Json", json.loads(json.dumps(rest, default=_jsonable)))
     except (TypeError, ValueError) as error:
         raise failure("GraphFailed", f"graph {graph.name!r} ended with a state that is no JSON: {error}") from None
     return str(state.get("answer", "")), result
+
+
+def _why(error: Exception) -> str:
+    what = type(error).__name__
+    if what == "GraphRecursionError":
+        return f"it was not done after {_ROUNDS} rounds. Give its loop an end."
+    return (
+        f"{what}. A node must return a dict of the state's keys, a router the name of a node; see LangGraph on {what}."
+    )
 
 
 class _Wrapped:
@@ -102,7 +122,7 @@ class _Wrapped:
             copy.add_edge(list(starts), end)
         for start, branches in source.branches.items():
             for branch in branches.values():
-                copy.add_conditional_edges(start, self._route(start, branch.path), branch.ends)
+                copy.add_conditional_edges(start, self._route(start, branch), branch.ends)
         return copy.compile()
 
     def _step(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,12 +146,19 @@ class _Wrapped:
         timing = Timing(start=start, end=workflow.time_ns())
         self._run.nodes.append(NodeSpan(step=node.step, node=node.name, timing=timing))
 
-    def _route(self, name: str, path: Any) -> Callable[..., Any]:
-        function: Callable[..., Any] = path.func or path.afunc
+    def _route(self, name: str, branch: Any) -> Callable[..., Any]:
+        function: Callable[..., Any] = branch.path.func or branch.path.afunc
+        known = set(branch.ends or (*self._graph.graph.nodes, "__end__"))
 
         @functools.wraps(function)
         async def route(state: Any, **injected: Any) -> Any:
-            return await self._guarded(f"router of {name}", functools.partial(function, state, **injected))
+            found = await self._guarded(f"router of {name}", functools.partial(function, state, **injected))
+            targets = cast("list[Any]", found) if isinstance(found, list) else [found]
+            for target in targets:
+                if isinstance(target, str) and target not in known:  # LangGraph would just end the run
+                    why = f"graph {self._graph.name!r}: the router of {name!r} names {target!r}, which is no node."
+                    raise failure("GraphFailed", why)
+            return cast("Any", found)
 
         return route
 

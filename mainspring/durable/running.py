@@ -7,6 +7,7 @@ from typing import cast
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
 
 from mainspring.contracts import names
 from mainspring.contracts.run import RunInput, Totals
@@ -41,6 +42,7 @@ _TOOL_RETRY = RetryPolicy(
 _ONCE = RetryPolicy(maximum_attempts=1)
 _ONCE_TRIES = 3
 """How often a `once` call is run at most; again only after it said NotDone."""
+_SEE_TO_THE_END = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
 _NOT_DONE_PAUSE = timedelta(seconds=1)
 _GRACE = timedelta(seconds=5)
 """The effects side ends a call by its own time-out first; Temporal's is behind it."""
@@ -140,6 +142,7 @@ class Running:
             start_to_close_timeout=timedelta(seconds=tool.timeout) + _GRACE,
             heartbeat_timeout=HEARTBEAT,
             retry_policy=_ONCE if tool.effect == "once" else _TOOL_RETRY,
+            cancellation_type=_SEE_TO_THE_END if tool.effect == "once" else ActivityCancellationType.TRY_CANCEL,
         )
 
     async def close(self, outcome: str, error: str = "") -> None:

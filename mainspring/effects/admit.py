@@ -4,6 +4,7 @@ import secrets
 import time
 
 from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -95,7 +96,7 @@ async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | N
 
 
 async def _is_indexed() -> bool:
-    """Whether the server knows our search attribute; a server that will not say counts as no."""
+    """Whether the server has our search attribute, of our type; a server that will not say counts as no."""
     client = activity.client()
     try:
         found = await client.operator_service.list_search_attributes(
@@ -103,4 +104,4 @@ async def _is_indexed() -> bool:
         )
     except RPCError:
         return False
-    return names.WAITS_FOR in found.custom_attributes
+    return found.custom_attributes.get(names.WAITS_FOR) == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD

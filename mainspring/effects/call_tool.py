@@ -5,8 +5,12 @@ from there on a `once` tool may have, whatever it raises.
 """
 
 import asyncio
+import contextlib
+import contextvars
+import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from temporalio.exceptions import ApplicationError
 
@@ -20,11 +24,13 @@ from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.world import World
-from mainspring.errors import MainspringError, NotDone, ToolError
+from mainspring.errors import MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
 from mainspring.telemetry.spans import tool_span
 
 _RESULT_LIMIT = 128 * 1024
+_ERROR_LIMIT = 4 * 1024
+"""Characters of an error that are kept; the model reads them, and so do people."""
 
 
 async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
@@ -61,13 +67,18 @@ async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, To
     spec = await world.ledger.spec(work.run)
     agent = spec.agent(work.step.agent)
     thread = await world.ledger.thread(work.run, work.head, work.new)
-    message = next((m for m in reversed(thread) if m.role == "assistant"), None)
+    message = next((message for digest, message in thread if digest == work.call.message), None)
     if message is None:
-        raise ToolError("the thread holds no message that calls it")
+        raise PermitError("the thread does not hold the message that calls it")
     call = message.calls[work.call.index]
     tool, tool_spec = world.tools.get(work.tool), agent.tool(work.tool)
     if tool is None or tool_spec is None:
-        raise ToolError("this worker does not have it; deploy the tool again, or deny the call")
+        raise PermitError("this worker does not have it; deploy the tool again, or deny the call")
+    if tool.spec.effect != tool_spec.effect:
+        raise PermitError(
+            f"its effect is {tool.spec.effect!r} on this worker and was {tool_spec.effect!r} when the run began; "
+            "start a new run"
+        )
     args = tool.parse(call.args)
     if work.permit:
         wrong = work.permit.misfit(
@@ -78,7 +89,7 @@ async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, To
             now=time.time(),
         )
         if wrong:
-            raise ToolError(wrong)
+            raise PermitError(wrong)
     facts = CallFacts(
         agent=agent.name,
         user=work.run.user,
@@ -86,7 +97,7 @@ async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, To
         tool=call.name,
         effect=tool_spec.effect,
         args=args,
-        results=finished_calls(thread),
+        results=finished_calls(tuple(message for _, message in thread)),
     )
     judged = world.judge(work.run, agent).judge_call(facts)
     if work.permit and judged.verdict != "deny":
@@ -99,23 +110,57 @@ async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: T
     limit = asyncio.timeout(spec.timeout)
     try:
         async with limit:
-            if tool.is_async:
-                value = await tool.call(call.args, context)
-            else:
-                value = await asyncio.to_thread(tool.call, call.args, context)
+            value = await _performed(tool, call, context, limit)
         text = canonical(tool.dump(value))
     except ToolError as error:
-        return str(error), "error"
+        return str(error)[:_ERROR_LIMIT], "error"
     except NotDone as error:
         raise ApplicationError(f"{tool.name} was not done: {error}", type="NotDone") from None
     except Exception as error:
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
-        raise ApplicationError(what, type="ToolFailed") from error
-    if len(text) > _RESULT_LIMIT:
-        too_large = f"{tool.name} ran, but its result has {len(text)} bytes and at most {_RESULT_LIMIT} are kept."
+        raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
+    if (size := len(text.encode())) > _RESULT_LIMIT:
+        too_large = f"{tool.name} ran, but its result has {size} bytes and at most {_RESULT_LIMIT} are kept."
         return f"{too_large} Ask for less.", "error"
     return text, "ok"
+
+
+async def _performed(tool: Tool, call: ToolCall, context: Context, limit: asyncio.Timeout) -> Any:
+    """Let the tool work. A `once` call that has begun is seen through, whoever cancels the run or stops the worker."""
+    work = asyncio.ensure_future(tool.call(call.args, context) if tool.is_async else _in_thread(tool, call, context))
+    if tool.spec.effect != "once":
+        return await work
+    while True:
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if work.done() or limit.expired():  # the tool's own doing, or its time is up
+                raise
+            if task := asyncio.current_task():
+                task.uncancel()  # else the time limit takes its own cancellation for this one
+
+
+async def _in_thread(tool: Tool, call: ToolCall, context: Context) -> Any:
+    """Run a sync tool off the event loop, in a thread of its own: one that hangs holds up no other, nor the exit."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(value)
+
+    def work() -> None:
+        value, failed = None, None
+        try:
+            value = tool.call(call.args, context)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the tool is awaited
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for this any more
+            loop.call_soon_threadsafe(settle, value, failed)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(work,), name=tool.name, daemon=True).start()
+    return await done
 
 
 def _context(world: World, run: RunRef, step: Step) -> Context:

@@ -60,8 +60,8 @@ class Ledger:
         known.add(items, link)
         self._put(known)
 
-    async def thread(self, run: RunRef, head: Head, new: tuple[Entry, ...]) -> tuple[Message, ...]:
-        """Every message up to `head`, then the new ones, oldest first.
+    async def thread(self, run: RunRef, head: Head, new: tuple[Entry, ...]) -> tuple[tuple[str, Message], ...]:
+        """Every message up to `head`, then the new ones, oldest first, each with its digest.
 
         Raises:
             LedgerError: the run's history does not lead to this head.
@@ -72,7 +72,7 @@ class Ledger:
         if texts is None:
             texts = await self._rebuild(run, known, head, new)
         self._put(known)
-        return tuple(Message.model_validate_json(text) for text in texts)
+        return tuple((digest, Message.model_validate_json(text)) for digest, text in texts)
 
     async def spec(self, run: RunRef) -> Spec:
         """The definition the run was admitted with.
@@ -117,7 +117,7 @@ class Ledger:
         while len(self._links) > self._limit // 512:
             self._links.popitem(last=False)
 
-    async def _rebuild(self, run: RunRef, known: "_Known", head: Head, new: tuple[Entry, ...]) -> list[str]:
+    async def _rebuild(self, run: RunRef, known: "_Known", head: Head, new: tuple[Entry, ...]) -> list[tuple[str, str]]:
         lock = self._readers.setdefault(run.first, asyncio.Lock())
         async with lock:
             texts = known.assemble(head, new)
@@ -164,14 +164,14 @@ class _Known:
     def link(self, head: str) -> Link | None:
         return self.links.get(head) or self._ledger.link(self.prefix + head)
 
-    def assemble(self, head: Head, new: tuple[Entry, ...]) -> list[str] | None:
-        """The texts of a thread; None when one is not known."""
+    def assemble(self, head: Head, new: tuple[Entry, ...]) -> list[tuple[str, str]] | None:
+        """Digests and texts of a thread; None when one is not known."""
         try:
             digests = unroll(head, self.link)
         except LedgerError:
             return None
-        texts = [self.text(digest) for digest in (*digests, *(e.digest for e in new))]
-        return None if None in texts else cast("list[str]", texts)
+        texts = [(digest, self.text(digest)) for digest in (*digests, *(e.digest for e in new))]
+        return None if any(text is None for _, text in texts) else cast("list[tuple[str, str]]", texts)
 
 
 async def _recorded(event: HistoryEvent) -> tuple[list[Item], Link | None]:

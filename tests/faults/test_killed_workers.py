@@ -19,28 +19,22 @@ LAUNCHERS = {"launcher-after", "launcher-before", "launcher-lost"}
 AGENTS = {"thinker", "looker", "sender", *LAUNCHERS}
 
 
-@pytest.fixture(scope="module", params=[signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
-def end(request: pytest.FixtureRequest) -> signal.Signals:
-    """How the first worker goes: lost without a word, or stopped in order as a deploy does."""
-    return request.param
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def runs(temporal_server: DevServer, world: "World", end: signal.Signals) -> AsyncIterator[dict[str, TestRun]]:
+async def runs(temporal_server: DevServer, world: "World") -> AsyncIterator[dict[str, TestRun]]:
     """A run of every agent, after the worker was lost in the middle of its call and another has taken over."""
     world.empty()
     client = await connect(temporal_server.address)
-    settings = {**temporal_server.environment, "MAINSPRING_TASK_QUEUE": f"faults-{end.name}"}
+    settings = {**temporal_server.environment, "MAINSPRING_TASK_QUEUE": "faults"}
     runs: dict[str, TestRun] = {}
     with world.worker(settings) as first:
         for agent in sorted(AGENTS):
-            handle = await client.start_workflow(agent, "Go", id=f"{agent}-{end.name}", task_queue=f"faults-{end.name}")
+            handle = await client.start_workflow(agent, "Go", id=f"{agent}-killed", task_queue="faults")
             runs[agent] = TestRun(handle, TimeSkipper(client))
         for agent in sorted(LAUNCHERS):
             (request,) = await runs[agent].waiting()
             await runs[agent].approve(request)
         await world.attempted(AGENTS, first)
-        first.send_signal(end)
+        first.send_signal(signal.SIGKILL)
         first.wait(timeout=30)
         with world.worker(settings):
             yield runs

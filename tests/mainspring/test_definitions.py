@@ -1,6 +1,8 @@
 """Wrong definitions fail where they are written, with the owner's name and the fix."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.graph import END, START, StateGraph
@@ -134,3 +136,29 @@ async def test_use_outside_a_graph_says_so() -> None:
     """`use` without a running graph is an error in words."""
     with pytest.raises(DefinitionError, match="works only inside a node"):
         await use(weather, city="Oslo")
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"max_steps": 0}, "max_steps is 0"),
+        ({"model_timeout": timedelta(0)}, "model_timeout is"),
+        ({"model": "gpt"}, "model is 'gpt'; it must be 'playbook' or 'provider:name'"),
+        ({"result": int | str}, "it must be a pydantic model"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(more: dict[str, Any], sentence: str) -> None:
+    """Every number and name of an agent is checked when it is made."""
+    with pytest.raises(DefinitionError, match=sentence):
+        Agent("pilot", instructions="Fly.", **more)
+
+
+def test_an_edge_to_nowhere_is_refused() -> None:
+    """What LangGraph finds wrong with a graph is found at import."""
+    built = StateGraph(dict)
+    built.add_node("a", lambda s: s)
+    built.add_edge(START, "a")
+    built.add_edge("a", "b")
+
+    with pytest.raises(DefinitionError, match=r"graph 'g': .*unknown node"):
+        Graph("g", built)

@@ -14,8 +14,8 @@ from mainspring.cli import decisions, runs
 from mainspring.cli.demo.keys import pressed
 from mainspring.cli.demo.screen import Screen
 from mainspring.cli.demo.stage import Stage
-from mainspring.cli.lines import callable_as, update_run
-from mainspring.contracts.names import APPROVE, DENY, WAITING
+from mainspring.cli.lines import Line, callable_as, update_run
+from mainspring.contracts.names import ANSWER, APPROVE, DENY, WAITING
 from mainspring.contracts.run import RunResult
 from mainspring.core.approvals import Request
 from mainspring.devserver import PORT
@@ -106,30 +106,46 @@ class Follower:
 
     async def _have_decided(self) -> None:
         for request in await self._waiting():
-            described = await self._handle.describe()
-            approve = update_run(self._run, APPROVE, {"request": request.id}, address=self._stage.server.address)
-            page = (
-                f"{self._stage.server.ui_url}/namespaces/default/workflows/{self._run}/{described.run_id}/user-metadata"
-            )
-            self._screen.card(request, page, self._approve_here(request), approve)
             if self._screen.person:
                 await self._by_person(request)
-            elif request.kind == "approval":
-                self._screen.note("No terminal to ask at, so the demo runs this last line itself.")
-                await approve.run()
             else:
-                raise RunError(f"Nobody knows whether {request.tool!r} happened, and there is no terminal to ask at.")
+                await self._by_command(request)
             self._decided.add(request.id)
             self._screen.decided()
 
-    def _approve_here(self, request: Request) -> str:
+    async def _show_card(self, request: Request) -> Line:
+        """Show what is asked and how to decide; gives the command among the ways."""
+        ui, run_id = self._stage.server.ui_url, (await self._handle.describe()).run_id
+        ours, theirs = self._lines(request)
+        page = f"{ui}/namespaces/default/workflows/{self._run}/{run_id}/user-metadata"
+        self._screen.card(request, page, ours, theirs)
+        return theirs
+
+    def _lines(self, request: Request) -> tuple[str, Line]:
+        """How to decide at a shell: with the command `mainspring`, and with Temporal's own."""
         address = self._stage.server.address
         prefix = "" if address == f"localhost:{PORT}" else f"TEMPORAL_ADDRESS={address} "
-        return f"{prefix}{callable_as('mainspring')} approve {self._run} {request.id}"
+        ours = f"{prefix}{callable_as('mainspring')}"
+        if request.kind == "outcome":
+            form = {"request": request.id, "outcome": "happened"}
+            line = f"{ours} answer {self._run} {request.id} happened   (or not-happened, or give-up)"
+            return line, update_run(self._run, ANSWER, form, address=address)
+        line = f"{ours} approve {self._run} {request.id}"
+        return line, update_run(self._run, APPROVE, {"request": request.id}, address=address)
+
+    async def _by_command(self, request: Request) -> None:
+        """Without a person at a terminal: approve with the command that was shown."""
+        line = await self._show_card(request)
+        if request.kind == "outcome":
+            raise RunError(f"Nobody knows whether {request.tool!r} happened, and there is no terminal to ask at.")
+        self._screen.note("No terminal to ask at, so the demo runs this last line itself.")
+        await line.run()
 
     async def _by_person(self, request: Request) -> None:
         """Until somebody decided, here or elsewhere, or the run ended otherwise."""
+        # The keys first: this drops what was typed before, so that nobody approves what they have not seen.
         with pressed() as keys:
+            await self._show_card(request)
             while (await self._handle.describe()).status == WorkflowExecutionStatus.RUNNING:
                 if request.id not in [each.id for each in await self._waiting()]:
                     return

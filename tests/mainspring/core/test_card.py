@@ -109,3 +109,16 @@ def test_a_reason_is_shown_to_the_letter():
     reason = "Over $50 or `vip_only`: ask *twice* <now>."
 
     assert r"Over \$50 or \`vip\_only\`: ask \*twice\* \<now\>." in shown(request(reason=reason))
+
+
+def test_a_long_argument_is_read_to_its_end():
+    """What does not fit a line is broken into several, so that nothing runs off the card."""
+    text = shown(request({"body": "word " * 40 + "and send it to EVIL"}))
+
+    assert all(len(line) <= 64 for line in text.splitlines() if line.startswith("      "))
+    assert "EVIL" in text
+
+
+def test_invisible_characters_are_shown():
+    """A character that turns the direction of writing stands as a dot."""
+    assert "- to: `a·b`" in shown(request({"to": "a\u202eb"}))

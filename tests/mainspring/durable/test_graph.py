@@ -175,3 +175,26 @@ async def test_a_stopped_worker_says_nothing_of_waiting_graphs(
 
     captured = capfd.readouterr()
     assert "Traceback" not in captured.out + captured.err
+
+
+@pytest.mark.parametrize("mistake", ["no-dict", "unknown-node", "endless"])
+async def test_a_mistake_in_a_graph_fails_the_run(mainspring: Bench, mistake: str) -> None:
+    """What LangGraph refuses ends the run in a sentence, without a value of the state in it."""
+
+    def node(state: State) -> Any:
+        return "secret of ada" if mistake == "no-dict" else {"numbers": [1]}
+
+    def route(state: State) -> str:
+        return "nowhere" if mistake == "unknown-node" else "node"
+
+    built = StateGraph(State)
+    built.add_node("node", node)
+    built.add_edge(START, "node")
+    built.add_conditional_edges("node", route)
+    run = await mainspring.start(Graph(f"wrong-{mistake}", built), "go")
+
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+
+    assert f"graph 'wrong-{mistake}'" in str(failed.value.cause)
+    assert "ada" not in str(failed.value.cause)

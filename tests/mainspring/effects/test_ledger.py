@@ -202,7 +202,7 @@ async def test_a_kept_thread_is_read_without_the_history() -> None:
 
     async def read() -> list[str]:
         ledger.keep(RUN, [hello], Link(before=start, appended=(hello.digest,)))
-        return [message.text for message in await ledger.thread(RUN, advance(start, [hello.digest]), ())]
+        return [message.text for _, message in await ledger.thread(RUN, advance(start, [hello.digest]), ())]
 
     assert await ActivityEnvironment().run(read) == ["hello"]
 

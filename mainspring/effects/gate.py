@@ -1,0 +1,79 @@
+"""Activity side. What the rules say of the calls of one message, before anything is recorded."""
+
+from pydantic import ValidationError
+
+from mainspring.contracts.steps import ModelCall
+from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.messages import Done, Message, ToolCall, finished_calls
+from mainspring.core.rules import CallFacts, stricter
+from mainspring.core.spec import AgentSpec
+from mainspring.core.tool import in_words
+from mainspring.core.turn import CallVerdict
+from mainspring.effects.world import World
+from mainspring.errors import did_you_mean
+
+
+def judge_calls(
+    world: World, call: ModelCall, agent: AgentSpec, thread: tuple[Message, ...], asked: tuple[ToolCall, ...]
+) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
+    """The calls with their arguments as parsed, and a verdict on each, in order.
+
+    Each is judged as if the earlier calls of the message were done, and also as if they had come to
+    nothing, since they may; the stricter verdict counts.
+    """
+    judge = world.judge(call.run, agent)
+    ended = finished_calls(thread)
+    earlier: list[Done] = []
+    calls: list[ToolCall] = []
+    verdicts: list[CallVerdict] = []
+    for each in asked:
+        args = _parse(world, agent, each)
+        if isinstance(args, str):
+            calls.append(each)
+            verdicts.append(CallVerdict(id=each.id, tool=each.name, verdict="malformed", reason=args))
+            continue
+        tool = agent.tool(each.name)
+        facts = CallFacts(
+            agent=agent.name,
+            user=call.run.user,
+            tenant=call.run.tenant,
+            tool=each.name,
+            effect=tool.effect if tool else "once",
+            args=args,
+            results=ended,
+        )
+        assumed = facts.model_copy(update={"results": (*ended, *earlier)})
+        judged = stricter(judge.judge_call(assumed), judge.judge_call(facts)) if earlier else judge.judge_call(facts)
+        calls.append(each.model_copy(update={"args": args}))
+        verdicts.append(
+            CallVerdict(
+                id=each.id,
+                tool=each.name,
+                verdict=judged.verdict,
+                args_digest=digest(canonical(args), call.run.key),
+                rule=judged.rule,
+                reason=judged.reason,
+                matched=judged.matched,
+            )
+        )
+        if judged.verdict != "deny":
+            earlier.append(Done(tool=each.name, args=args, value=None, status="ok"))
+    return tuple(calls), tuple(verdicts)
+
+
+def _parse(world: World, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:
+    """The arguments with defaults filled in, or what is wrong with them."""
+    spec = agent.tool(call.name)
+    if spec is None:
+        return f"There is no tool {call.name!r}.{did_you_mean(call.name, (t.name for t in agent.tools))}"
+    if spec.agent:
+        request = call.args.get("request")
+        right = isinstance(request, str) and set(call.args) == {"request"}
+        return call.args if right else f"{call.name} takes one argument, request, a text."
+    tool = world.tools.get(call.name)
+    if tool is None:
+        return f"The tool {call.name!r} is not on this worker any more."
+    try:
+        return tool.parse(call.args)
+    except ValidationError as error:
+        return f"The arguments of {call.name} do not fit its schema: {in_words(error)}."

@@ -5,11 +5,12 @@ import dataclasses
 import gc
 import importlib
 import logging
+import os
 import pkgutil
 import signal
 import sys
 import warnings
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -202,9 +203,7 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
     from mainspring.adapters.store_memory import open_sqlite
 
     _writable(settings.state)
-    open_model = _opener(project.models)
-    for name in {settings.model, *(agent.model for agent in project.agents.values() if agent.model)}:
-        open_model(name, 60.0)
+    open_model = check_models(project, settings)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
         async with open_sqlite(settings.memory_file) as own:
@@ -222,7 +221,19 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
         await asyncio.to_thread(exporter.shutdown)
 
 
-def _opener(own: Mapping[str, Model]) -> Any:
+def check_models(project: Project, settings: Settings) -> Callable[[str, float], Model]:
+    """Open every model that the project may ask; gives what opens them.
+
+    Raises:
+        SetupError: a package or key is missing, or a name is none.
+    """
+    open_model = _opener(project.models)
+    for name in {settings.model, *(agent.model for agent in project.agents.values() if agent.model)}:
+        open_model(name, 60.0)
+    return open_model
+
+
+def _opener(own: Mapping[str, Model]) -> Callable[[str, float], Model]:
     @lru_cache(maxsize=64)
     def open_model(name: str, timeout: float) -> Model:
         if name in own:
@@ -239,11 +250,16 @@ def _opener(own: Mapping[str, Model]) -> Any:
 
 
 def run(project: Project) -> None:
-    """Serve a project until SIGINT or SIGTERM; what `worker.py` calls. Exits with 1 and a sentence on a mistake."""
+    """Serve a project until SIGINT or SIGTERM, then end the process: with 1 and a sentence on a mistake."""
+    code = 0
     try:
         asyncio.run(serve(project, read_settings()))
     except UsageError as error:
-        sys.exit(f"Error: {error}")
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - to the person who started the worker
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads of the Temporal SDK call into Python while it winds down, and abort it now and then
 
 
 async def serve(project: Project, settings: Settings) -> None:

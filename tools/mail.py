@@ -105,7 +105,8 @@ def _server() -> smtplib.SMTP:
         return smtplib.SMTP(host, int(port), timeout=SILENCE)
     except OSError as error:
         raise ConnectionError(
-            f"no mail server answers at {host}:{port} ({error}); start one, or set SMTP_HOST and SMTP_PORT"
+            f"no mail server answers at {host}:{port} ({error}). "
+            "Start one (python -m tools.sink .mainspring/mail), or set SMTP_HOST and SMTP_PORT."
         ) from error
 
 

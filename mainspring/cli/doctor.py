@@ -100,14 +100,19 @@ def _rules(project: "Project") -> Finding:
 
 def _models(project: "Project", settings: "Settings") -> list[Finding]:
     named = {model for agent in project.agents.values() for model in agent.spec(settings.model).models}
-    return [_model(project, name) for name in sorted(named)]
+    return [_model(project, settings, name) for name in sorted(named)]
 
 
-def _model(project: "Project", name: str) -> Finding:
+def _model(project: "Project", settings: "Settings", name: str) -> Finding:
     from mainspring.adapters.chat_model import open_model
 
     what = f"model {name}"
     if name == "playbook":
+        specs = [agent.spec(settings.model) for agent in project.agents.values()]
+        without = [spec.name for spec in specs if name in spec.models and not spec.playbook]
+        if without:
+            missing = ", ".join(map(repr, without))
+            return Finding(what, "missing", f"{missing} has no playbook to follow. Write one, or name another model.")
         return Finding(what, "ok", "follows the playbooks; needs no key")
     if name in project.models:
         return Finding(what, "ok", "given by the project")

@@ -58,10 +58,10 @@ def update_run(run: str, name: str, form: dict[str, str], *, address: str) -> Li
 
 
 def callable_as(command: str) -> str:
-    """How to call a command from here: by its name, or where it lies beside this Python and not on the PATH."""
-    if shutil.which(command):
+    """How to call a command from here: by its name, or as the one beside this Python where the name means another."""
+    found, place = shutil.which(command), _beside(command)
+    if found and (command == "temporal" or Path(found).parent == place.parent):
         return command
-    place = _beside(command)
     return shlex.quote(str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place))
 
 

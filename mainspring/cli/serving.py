@@ -56,12 +56,14 @@ def point_to(variables: dict[str, str]) -> None:
 async def _serve_all(project: "Project", settings: "Settings") -> None:
     from mainspring.cli.lines import start_run
     from mainspring.devserver import DevServer
-    from mainspring.serve import connect, working
+    from mainspring.serve import check_models, connect, working
 
+    check_models(project, settings)
+    typer.echo("Starting a Temporal server and the worker …")
     async with DevServer(settings.state) as server:
         point_to(server.environment)
         name = next(iter([*project.graphs, *project.agents]), "YOUR-AGENT")
-        start = start_run(name, "Order 1042 arrived broken", task_queue=settings.task_queue, address=server.address)
+        start = start_run(name, "Order 1120 arrived broken", task_queue=settings.task_queue, address=server.address)
         async with working(project, await connect(), settings):
             typer.echo(f"Temporal server  {server.address}")
             typer.echo(f"Web UI           {server.ui_url}")

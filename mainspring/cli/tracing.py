@@ -44,17 +44,43 @@ def draw(trace: "Trace") -> "Tree":
     return render(trace, time.time_ns())
 
 
+async def _remarks(client: "Client", run: str) -> list[str]:
+    """What the tree cannot hold, since spans carry no words: why the run failed, or which attempt just did."""
+    from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+    from temporalio.exceptions import FailureError
+
+    from mainspring.cli import runs
+
+    newest = await runs.describe(client, run)
+    if newest.status == WorkflowExecutionStatus.FAILED:
+        try:
+            await client.get_workflow_handle(run, run_id=newest.run_id).result()
+        except WorkflowFailureError as error:
+            return [f"failed: {error.cause.message if isinstance(error.cause, FailureError) else error.cause}"]
+    return [
+        f"step {each.activity_id} failed and is tried again: {each.last_failure.message}"
+        for each in newest.raw_description.pending_activities
+        if each.attempt > 1
+    ]
+
+
 async def _tree(run: str) -> "Tree":
+    from rich.text import Text
+
     from mainspring.serve import connect
     from mainspring.settings import read_settings
     from mainspring.telemetry import trace_file
 
     settings = read_settings()
     try:
-        return draw(await read_trace(await connect(), run))
+        client = await connect()
+        tree = draw(await read_trace(client, run))
     except MainspringError as error:
         kept = trace_file.read_trace(settings.trace_file, run)
         if not kept.spans:
             raise
         typer.echo(f"{error}\nThis is what {str(settings.trace_file)!r} has of it:", err=True)
         return draw(kept)
+    for remark in await _remarks(client, run):
+        tree.add(Text(remark, "yellow"))
+    return tree

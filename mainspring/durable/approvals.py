@@ -29,7 +29,7 @@ class Approvals:
     def __init__(self) -> None:
         """Nothing is asked yet."""
         self.indexed = False
-        self.asked_with = ""
+        self.asked_with = self.asked_by = ""
         self._asked = 0
         self._open: dict[str, Request] = {}
         self._settled: dict[str, tuple[Request, Decision]] = {}
@@ -164,7 +164,8 @@ class Approvals:
         requests = self.waiting
         deadlines = {r.id: f"{datetime.fromtimestamp(r.deadline, UTC):%Y-%m-%d %H:%M} UTC" for r in requests}
         working = card.working(workflow.info().workflow_type)
-        workflow.set_current_details(card.card(requests, self.asked_with, deadlines) if requests else working)
+        asking = card.card(requests, self.asked_with, deadlines, self.asked_by) if requests else working
+        workflow.set_current_details(asking)
         if self.indexed:
             first = requests[0] if requests else None
             update = _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()

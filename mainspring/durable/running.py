@@ -74,7 +74,7 @@ class Running:
             traceparent=given.traceparent,
         )
         approvals.indexed = admission.indexed
-        approvals.asked_with = given.input
+        approvals.asked_with, approvals.asked_by = given.input, given.user
 
     def opening(self, text: str) -> tuple[Entry, ...]:
         """How a thread begins: what memory recalled (by reference), and what the user says."""

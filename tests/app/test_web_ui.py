@@ -143,4 +143,4 @@ async def test_text_of_others_stays_text_on_the_card(mainspring: Bench, ui: WebU
     assert headings == ["Request 1: may issue_refund run?", "What the run was given"]
     assert await card.locator("a, img").count() == 0
     for line in ATTACK.splitlines():
-        await expect(card.locator("pre")).to_contain_text(line[:50])
+        await expect(card.locator("pre").last).to_contain_text(line[:50])

@@ -38,14 +38,18 @@ async def _play(settings: "Settings", project: "Project", name: str) -> bool:
     """The whole piece; whether it ended as it should."""
     from mainspring.cli.demo.follow import Follower
     from mainspring.cli.demo.screen import Screen
-    from mainspring.cli.demo.stage import TICKETS, free_id, set_up, start_line
+    from mainspring.cli.demo.stage import TICKETS, free_id, open_shop, set_up, start_line
     from mainspring.cli.demo.ticket import choose
     from mainspring.cli.tracing import read_trace
+    from mainspring.serve import check_models
 
     screen = Screen(person=sys.stdin.isatty())
+    check_models(project, settings)
+    before = open_shop(settings).refunds()
+    ticket = choose(name, Path(TICKETS), {refund.order for refund in before})
+    typer.echo("Starting a Temporal server, the worker and a mail sink …")
     async with set_up(project, settings) as stage:
-        before, mails = stage.shop.refunds(), len(stage.sink.mails)
-        ticket = choose(name, Path(TICKETS), {refund.order for refund in before})
+        mails = len(stage.sink.mails)
         run = await free_id(stage, ticket)
         line = start_line(stage, ticket, run)
         screen.opening(stage, ticket, line)

@@ -50,6 +50,13 @@ def load_refund_desk() -> Project:
     return project
 
 
+def open_shop(settings: Settings) -> Any:
+    """The application's module `tools.shop`, on the demo's own shop, whatever shop was configured before."""
+    os.environ["SHOP_DB"] = str(settings.state / "shop.db")
+    # The application stands on the engine, so the engine may not import it by name.
+    return importlib.import_module("tools.shop")
+
+
 @asynccontextmanager
 async def set_up(project: Project, settings: Settings) -> AsyncGenerator[Stage, None]:
     """Start all of it, and end it in the opposite order, however the block ends.
@@ -57,13 +64,11 @@ async def set_up(project: Project, settings: Settings) -> AsyncGenerator[Stage, 
     Raises:
         SetupError: a part cannot be started.
     """
-    # The application stands on the engine, so the engine may not import it by name.
-    shop, sink = (importlib.import_module(f"tools.{name}") for name in ("shop", "sink"))
+    shop, sink = open_shop(settings), importlib.import_module("tools.sink")
     async with DevServer(settings.state) as server:
         point_to(server.environment)
         with sink.MailSink(settings.state / "mail") as mails:
-            # Set whatever was set before: the demo must never reach a real shop or a real mail server.
-            os.environ["SHOP_DB"] = str(settings.state / "shop.db")
+            # Set whatever was set before: the demo must never reach a real mail server.
             os.environ.update(SMTP_HOST=mails.host, SMTP_PORT=str(mails.port))
             client = await connect()
             async with working(project, client, settings):

@@ -42,7 +42,7 @@ def choose(name: str, folder: Path, refunded: AbstractSet[int]) -> Ticket:
     if not left:
         raise UsageError(
             "Every order of the tickets that need an approval is refunded by now. "
-            "Run 'make clean' for a new shop, or name a ticket: mainspring demo --ticket small-refund"
+            "Run 'make clean' for a new shop, or name a ticket: make demo ARGS='--ticket small-refund'"
         )
     done = [str(order) for order in ASKS.values() if order in refunded]
     orders = f"Order {done[0]} was" if len(done) == 1 else f"Orders {' and '.join(done)} were"

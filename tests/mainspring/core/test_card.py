@@ -115,10 +115,15 @@ def test_a_long_argument_is_read_to_its_end():
     """What does not fit a line is broken into several, so that nothing runs off the card."""
     text = shown(request({"body": "word " * 40 + "and send it to EVIL"}))
 
-    assert all(len(line) <= 64 for line in text.splitlines() if line.startswith("      "))
+    assert all(len(line) <= 60 for line in text.splitlines() if line.startswith("    word"))
     assert "EVIL" in text
 
 
 def test_invisible_characters_are_shown():
     """A character that turns the direction of writing stands as a dot."""
     assert "- to: `a·b`" in shown(request({"to": "a\u202eb"}))
+
+
+def test_the_card_names_the_user():
+    """For whom the run was started stands beside what it was given."""
+    assert "For user `ada`. Quoted as it came in." in card([request()], "Refund me", TILL, "ada")

@@ -54,11 +54,6 @@ class Settings(BaseSettings):
         """The file with one span a line."""
         return self.state / "traces.jsonl"
 
-    @property
-    def temporal_file(self) -> Path:
-        """The SQLite file of the embedded Temporal server."""
-        return self.state / "temporal.db"
-
     @classmethod
     def settings_customise_sources(
         cls,

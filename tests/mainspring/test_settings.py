@@ -20,7 +20,7 @@ def test_defaults_need_nothing():
     settings = read_settings()
 
     assert (settings.model, settings.task_queue, settings.otlp_endpoint) == ("playbook", "mainspring", "")
-    assert settings.temporal_file == Path(".mainspring/temporal.db")
+    assert settings.trace_file == Path(".mainspring/traces.jsonl")
 
 
 def test_flag_before_environment_before_file(empty_place: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,7 +6,13 @@ from typing import cast
 
 from mainspring.core.canonical import Json
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n\s*```\s*$", re.DOTALL)
+_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
+
+
+def unfenced(text: str) -> str:
+    """An answer without the Markdown fence that models like to put around JSON."""
+    fenced = _FENCE.fullmatch(text)
+    return fenced.group(1) if fenced else text
 
 
 def read_answer(text: str) -> Json:
@@ -15,5 +21,4 @@ def read_answer(text: str) -> Json:
     Raises:
         ValueError: it is not JSON; the message says where.
     """
-    fenced = _FENCE.match(text)
-    return cast("Json", json.loads(fenced.group(1) if fenced else text))
+    return cast("Json", json.loads(unfenced(text)))

@@ -78,6 +78,19 @@ PERMIT_SECONDS = 3600.0
 """How long an approved call may wait for a worker; after that it is refused, and the model is told."""
 
 
+def grant(*, step: str, tool: str, args_digest: str, policy: str, decision: Decision | None = None) -> Permit:
+    """The permit for a call: by a person's decision, and then for `PERMIT_SECONDS`, or by the rules."""
+    return Permit(
+        step=step,
+        tool=tool,
+        args_digest=args_digest,
+        policy=policy,
+        source="person" if decision else "rule",
+        request=decision.request if decision else "",
+        expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
+    )
+
+
 def settled(request: Request, decision: Decision) -> str:
     """One sentence on a decision already taken, for a late click."""
     said = {

@@ -9,7 +9,7 @@ the old one until no run needs that any more.
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from mainspring.core.approvals import PERMIT_SECONDS, Decision, Kind, Permit
+from mainspring.core.approvals import Decision, Kind, Permit, grant
 from mainspring.core.canonical import Value
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
@@ -250,14 +250,9 @@ def _run(turn: Turn, call: Call, permit: Permit) -> CallTool:
 
 
 def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
-    return Permit(
-        step=call.step,
-        tool=call.verdict.tool,
-        args_digest=call.verdict.args_digest,
-        policy=turn.policy,
-        source="person" if decision else "rule",
-        request=decision.request if decision else "",
-        expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
+    verdict = call.verdict
+    return grant(
+        step=call.step, tool=verdict.tool, args_digest=verdict.args_digest, policy=turn.policy, decision=decision
     )
 
 

@@ -17,7 +17,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from mainspring.contracts.steps import CallRef, NodeSpan, Step, Timing, ToolOutcome, ToolWork
-from mainspring.core.approvals import PERMIT_SECONDS, Decision, Permit
+from mainspring.core.approvals import PERMIT_SECONDS, Decision, Permit, grant
 from mainspring.core.canonical import Json
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, ToolCall
@@ -253,14 +253,12 @@ class _Stage:
         return decision
 
     def _permit(self, work: ToolWork, verdict: CallVerdict, decision: Decision) -> Permit:
-        return Permit(
+        return grant(
             step=work.step.id,
             tool=work.tool,
             args_digest=verdict.args_digest,
             policy=self._run.ref.spec,
-            source="person",
-            request=decision.request,
-            expires=decision.decided + PERMIT_SECONDS,
+            decision=decision,
         )
 
 

@@ -12,10 +12,7 @@ from typing import Any, cast
 from temporalio import activity
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import (
-    GetWorkflowExecutionHistoryRequest,
-    GetWorkflowExecutionHistoryReverseRequest,
-)
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.ledger import Entry, Head, Item, Link, advance, unroll, verify
@@ -198,36 +195,21 @@ async def _decode(payloads: Iterable[Payload]) -> list[Any]:
     return await activity.client().data_converter.decode(list(payloads))
 
 
-def _execution() -> WorkflowExecution:
+def _oldest_first() -> AsyncIterator[HistoryEvent]:
     info = activity.info()
-    return WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-
-
-async def _oldest_first() -> AsyncIterator[HistoryEvent]:
-    token = b""
-    while True:
-        response = await activity.client().workflow_service.get_workflow_execution_history(
-            GetWorkflowExecutionHistoryRequest(
-                namespace=activity.info().namespace,
-                execution=_execution(),
-                maximum_page_size=_FIRST,
-                next_page_token=token,
-            )
-        )
-        for event in response.history.events:
-            yield event
-        token = response.next_page_token
-        if not token:
-            return
+    handle = activity.client().get_workflow_handle(info.workflow_id or "", run_id=info.workflow_run_id)
+    return handle.fetch_history_events(page_size=_FIRST)
 
 
 async def _newest_first() -> AsyncIterator[list[HistoryEvent]]:
+    info = activity.info()
+    execution = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
     token = b""
     while True:
         response = await activity.client().workflow_service.get_workflow_execution_history_reverse(
             GetWorkflowExecutionHistoryReverseRequest(
-                namespace=activity.info().namespace,
-                execution=_execution(),
+                namespace=info.namespace,
+                execution=execution,
                 maximum_page_size=_PAGE,
                 next_page_token=token,
             )

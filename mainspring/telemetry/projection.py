@@ -16,7 +16,6 @@ from mainspring.contracts.steps import (
     ModelAnswer,
     ModelCall,
     NodeSpan,
-    RunRef,
     ToolOutcome,
     ToolWork,
 )
@@ -30,6 +29,7 @@ from mainspring.telemetry.spans import (
     finished,
     make_span,
     model_attributes,
+    run_of,
     tool_attributes,
     totals_attributes,
 )
@@ -63,16 +63,7 @@ async def project(events: Events, converter: DataConverter) -> Trace:
 class _Projection:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        given = facts.given
-        self._run = RunRef(
-            name=facts.name,
-            first=facts.first,
-            key="",
-            spec="",
-            tenant=given.tenant,
-            session=given.session,
-            traceparent=given.traceparent,
-        )
+        self._run = run_of(AdmitRequest(name=facts.name, first=facts.first, input=facts.given))
         admissions = (each.result for each in facts.activities if isinstance(each.result, Admission))
         admission = next(admissions, None)
         self._spec = Spec.model_validate_json(admission.spec.text) if admission and admission.spec.text else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
+from mainspring.core.answers import unfenced
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import ToolSpec
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 UNPARSED = "__unparsed__"
 """Stands alone in the arguments of a call that was not JSON, so that the schema check shows it to the model."""
-
-FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
 
 def to_langchain(request: ModelRequest) -> "list[BaseMessage]":
@@ -61,8 +60,7 @@ def calls_of(message: "AIMessage") -> tuple[ToolCall, ...]:
 def text_of(message: "AIMessage", *, as_json: bool) -> str:
     """The text of a reply; where JSON was asked for, without the Markdown fence models like to add."""
     text = str(message.text)
-    fenced = FENCE.fullmatch(text) if as_json else None
-    return fenced.group(1) if fenced else text
+    return unfenced(text) if as_json else text
 
 
 def _instructions(request: ModelRequest) -> str:

@@ -31,7 +31,7 @@ from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
-from mainspring.effects.world import World
+from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import DefinitionError, SetupError, UsageError
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
@@ -119,9 +119,18 @@ def load_project(folder: Path) -> Project:
     return project
 
 
-def data_converter() -> DataConverter:
-    """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator)."""
-    return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures)
+def data_converter(settings: Settings | None = None) -> DataConverter:
+    """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator).
+
+    With settings, large payloads are stored and read where these say. Whoever reads what workers wrote needs them.
+
+    Raises:
+        SetupError: the package that the storage needs is not installed.
+    """
+    from mainspring.adapters.payloads import open_storage
+
+    storage = open_storage(settings.payload_address, settings.payload_folder) if settings else None
+    return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures, external_storage=storage)
 
 
 class PlainFailures(DefaultFailureConverter):
@@ -134,16 +143,19 @@ class PlainFailures(DefaultFailureConverter):
             failure.stack_trace = ""
 
 
-async def connect() -> Client:
+async def connect(settings: Settings) -> Client:
     """Connect as the SDK's environment configuration says (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE` …).
+
+    The settings say where large payloads are: a client without them cannot read every history.
 
     Raises:
         SetupError: naming the address and what to do.
     """
+    converter = data_converter(settings)
     config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
     config.setdefault("target_host", "localhost:7233")
     try:
-        return await Client.connect(**config, data_converter=data_converter())
+        return await Client.connect(**config, data_converter=converter)
     except (RuntimeError, RPCError, ValueError) as error:
         address, said = config["target_host"], str(error).splitlines()[0]
         why = "" if "ConnectError" in said else f" ({said})"
@@ -157,10 +169,10 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
     """A worker that serves the project while the block runs.
 
     Raises:
-        SetupError: the state folder cannot be written, or a model's package is missing.
+        SetupError: a folder cannot be written, a bucket not be used, or a model's package is missing.
     """
     logging.getLogger("temporalio.activity").addFilter(_without_content)
-    async with _world(project, settings) as world:
+    async with _world(project, client, settings) as world:
         GRAPHS.update(project.graphs)
         worker = Worker(
             client,
@@ -199,10 +211,12 @@ def _drop_quietly() -> None:
 
 
 @asynccontextmanager
-async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
+async def _world(project: Project, client: Client, settings: Settings) -> AsyncGenerator[World]:
+    from mainspring.adapters.payloads import check_storage, item_limit
     from mainspring.adapters.store_memory import open_sqlite
 
     _writable(settings.state)
+    await check_storage(settings.payload_address, settings.payload_folder)
     open_model = check_models(project, settings)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
@@ -216,6 +230,7 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
                 price=_price,
                 memory=project.memory or own,
                 exporter=exporter,
+                item_limit=item_limit(client.data_converter, ITEM_LIMIT),
             )
     finally:
         await asyncio.to_thread(exporter.shutdown)
@@ -268,7 +283,7 @@ async def serve(project: Project, settings: Settings) -> None:
     Raises:
         SetupError: no server, an unusable setting.
     """
-    client = await connect()
+    client = await connect(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):

@@ -64,7 +64,7 @@ async def _serve_all(project: "Project", settings: "Settings") -> None:
         point_to(server.environment)
         name = next(iter([*project.graphs, *project.agents]), "YOUR-AGENT")
         start = start_run(name, "Order 1120 arrived broken", task_queue=settings.task_queue, address=server.address)
-        async with working(project, await connect(), settings):
+        async with working(project, await connect(settings), settings):
             typer.echo(f"Temporal server  {server.address}")
             typer.echo(f"Web UI           {server.ui_url}")
             typer.echo(f"Waiting runs     {inbox(server.ui_url)}")

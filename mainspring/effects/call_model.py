@@ -22,9 +22,6 @@ from mainspring.errors import ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
-_LIMIT = 128 * 1024
-"""Bytes of one reply. A message travels in payloads of 2 MB at most, several at once."""
-
 
 async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     """Send the thread to the agent's model; gives its message with a verdict on each of its calls.
@@ -46,8 +43,8 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     calls, verdicts = judge_calls(world, call, agent, thread, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), call.run.key)
-    if (size := len(item.text.encode())) > _LIMIT:
-        why = f"the reply has {size} bytes, at most {_LIMIT} are kept. Ask for less, or lower the model's limit."
+    if too_large := world.too_large(item.text):
+        why = f"the reply {too_large}. Ask for less, or lower the model's limit."
         raise ApplicationError(why, type="ModelError", non_retryable=True)
     link = Link(before=call.head, appended=(*(entry.digest for entry in call.new), item.digest))
     answer = ModelAnswer(

@@ -28,7 +28,6 @@ from mainspring.errors import MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
 from mainspring.telemetry.spans import tool_span
 
-_RESULT_LIMIT = 128 * 1024
 _ERROR_LIMIT = 4 * 1024
 """Characters of an error that are kept; the model reads them, and so do people."""
 
@@ -120,9 +119,8 @@ async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: T
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
         raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
-    if (size := len(text.encode())) > _RESULT_LIMIT:
-        too_large = f"{tool.name} ran, but its result has {size} bytes and at most {_RESULT_LIMIT} are kept."
-        return f"{too_large} Ask for less.", "error"
+    if too_large := world.too_large(text):
+        return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"
 
 

@@ -19,9 +19,16 @@ _JUDGES = 256
 """How many compiled rule files are kept; compiling costs a thousand times an evaluation."""
 
 
+ITEM_LIMIT = 128 * 1024
+"""Bytes of one item where nothing is stored outside the history: payloads have 2 MB at most, and hold several."""
+
+
 @dataclass(frozen=True)
 class World:
-    """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out)."""
+    """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out).
+
+    `item_limit` is how many bytes a tool's result or a model's reply may have.
+    """
 
     agents: Mapping[str, Agent[Any]]
     graphs: Mapping[str, Graph]
@@ -31,8 +38,16 @@ class World:
     price: Callable[[str, str, int, int], int | None]
     memory: Memory
     exporter: Exporter
+    item_limit: int = ITEM_LIMIT
     ledger: Ledger = field(default_factory=Ledger)
     _judges: OrderedDict[str, Judge] = field(default_factory=OrderedDict[str, Judge])
+
+    def too_large(self, text: str) -> str:
+        """Why a text is too large to be kept as an item, in words; "" where it is not."""
+        size = len(text.encode())
+        if size <= self.item_limit:
+            return ""
+        return f"has {size:,} bytes, and at most {self.item_limit:,} ({self.item_limit // 1024:,} KiB) are kept"
 
     def judge(self, run: RunRef, agent: AgentSpec) -> Judge:
         """The compiled rules of an agent as the run was admitted with them."""

@@ -1,7 +1,7 @@
 """Large payloads as files: `FOLDER/NAMESPACE/WORKFLOW ID/SHA-256`. Both sides, through the data converter.
 
 A file is complete or not there: it is written under another name, flushed to the disk, and then renamed. Its name is
-the digest of its bytes, so writers need no lock, a repeated attempt writes nothing new, and damage shows when it is read.
+the digest of its bytes, so writers need no lock, a repeated attempt writes nothing new, and damage shows at reading.
 """
 
 import asyncio

@@ -4,7 +4,7 @@
 proves nothing.
 """
 
-from mainspring.replaying.judge import Verdict, judge
 from mainspring.replaying.sources import Entry, fetch, listed, read, save
+from mainspring.replaying.verdicts import Verdict, judge
 
 __all__ = ["Entry", "Verdict", "fetch", "judge", "listed", "read", "save"]

@@ -200,8 +200,8 @@ def test_a_graph_that_is_gone(project: Path):
 
 def test_a_turn_table_that_is_gone(project: Path, monkeypatch: pytest.MonkeyPatch):
     """A run of a turn table that this release has no more needs a worker of the one that admitted it."""
-    monkeypatch.setattr(turn, "TABLES", {99: turn.TABLES[1]})
-    monkeypatch.setattr("mainspring.replaying.judge.TABLES", turn.TABLES)
+    monkeypatch.setitem(turn.TABLES, 99, turn.TABLES[1])
+    monkeypatch.delitem(turn.TABLES, 1)
     said = failure_of("histories/approved.json")
 
     assert "the code of today has no turn table of version 1" in said
@@ -353,13 +353,14 @@ async def test_saved_histories(greeted: TestRun):
     assert (await replayed("saved")).startswith(f"ok    saved/{greeted.handle.id}-")
 
 
-async def test_what_the_temporal_command_writes(greeted: TestRun, temporal_server: DevServer):
+async def test_what_the_temporal_command_writes(greeted: TestRun, temporal_server: DevServer, project: Path):
     """The output of `temporal workflow show --output json` is read as it is."""
     line = ("workflow", "show", "--workflow-id", greeted.handle.id, "--output", "json")
     process = await asyncio.create_subprocess_exec(
         temporal_binary(), *line, "--address", temporal_server.address, stdout=asyncio.subprocess.PIPE
     )
-    Path("shown.json").write_bytes((await process.communicate())[0])
+    shown, _ = await process.communicate()
+    (project / "shown.json").write_bytes(shown)
 
     assert (await replayed("shown.json")).endswith("1 history: 1 ok.\n")
 

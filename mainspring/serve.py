@@ -119,17 +119,20 @@ def load_project(folder: Path) -> Project:
     return project
 
 
-def data_converter(settings: Settings | None = None) -> DataConverter:
+def data_converter(settings: Settings | None = None, *, read_only: bool = False) -> DataConverter:
     """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator).
 
-    With settings, large payloads are stored and read where these say. Whoever reads what workers wrote needs them.
+    With settings, large payloads are stored and read where these say, or `read_only` read. Whoever reads what
+    workers wrote needs them.
 
     Raises:
         SetupError: the package that the storage needs is not installed.
     """
     from mainspring.adapters.payloads import open_storage
 
-    storage = open_storage(settings.payload_address, settings.payload_folder) if settings else None
+    storage = None
+    if settings:
+        storage = open_storage(settings.payload_address, settings.payload_folder, read_only=read_only)
     return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures, external_storage=storage)
 
 

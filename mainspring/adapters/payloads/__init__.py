@@ -19,8 +19,8 @@ ITEM_LIMIT = 8 * 1024 * 1024
 """Bytes that one tool result or model reply may have where there is storage."""
 
 
-def open_storage(address: str, folder: Path) -> ExternalStorage:
-    """The storage that new payloads go to: an `s3://` address, `folder` (""), or nowhere (`none`).
+def open_storage(address: str, folder: Path, *, read_only: bool = False) -> ExternalStorage:
+    """The storage that new payloads go to: an `s3://` address, `folder` (""), or nowhere (`none`, or `read_only`).
 
     What was stored in `folder` can be read in each case, so changing the setting breaks no run.
 
@@ -28,13 +28,11 @@ def open_storage(address: str, folder: Path) -> ExternalStorage:
         SetupError: the package that S3 needs is not installed.
     """
     files = FolderDriver(folder)
-    if address == "none":
-        return ExternalStorage(drivers=[files], payload_size_threshold=sys.maxsize)
-    if not address:
-        return ExternalStorage(drivers=[files], payload_size_threshold=THRESHOLD)
-    bucket = BucketDriver(address)
+    bucket = BucketDriver(address) if address.startswith("s3://") else None
     return ExternalStorage(
-        drivers=[bucket, files], driver_selector=lambda _context, _payload: bucket, payload_size_threshold=THRESHOLD
+        drivers=[bucket, files] if bucket else [files],
+        driver_selector=lambda _context, _payload: bucket or files,
+        payload_size_threshold=sys.maxsize if read_only or address == "none" else THRESHOLD,
     )
 
 

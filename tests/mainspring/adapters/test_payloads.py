@@ -296,7 +296,7 @@ dumper: Agent[str] = Agent("dumper", instructions="Dump.", tools=[dump])
 
 def tells(request: ModelRequest) -> Step:
     """Say what came of the call."""
-    return say(request.messages[-1].text[:100])
+    return say(request.messages[-1].text[:200])
 
 
 @pytest.mark.parametrize(

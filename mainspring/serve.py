@@ -124,9 +124,6 @@ def data_converter(settings: Settings | None = None, *, read_only: bool = False)
 
     With settings, large payloads are stored and read where these say, or `read_only` read. Whoever reads what
     workers wrote needs them.
-
-    Raises:
-        SetupError: the package that the storage needs is not installed.
     """
     from mainspring.adapters.payloads import open_storage
 

@@ -41,6 +41,8 @@ _GETS_THROUGH = (
     "the run, then replay it again."
 )
 _BLOCKED = "[TMPRL1101]"
+_UNREAD = 'type: "PayloadError"'
+"""In the SDK's words where the storage of large payloads failed, which says nothing of the code."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ async def judge(entry: Entry, project: Project, converter: DataConverter) -> Ver
         seen = await watch(as_if_done(history, stuck) if stuck else history, converter)
     if not seen.ended:
         problem = f"its replay did not end within {PATIENCE:.0f} s. The file may be damaged: save the history again."
+    elif _UNREAD in seen.failure:
+        problem = _words(seen.failure)
     elif found := _earliest(_failure(seen, history, recorded, project), _difference(seen, recorded)):
         event, said = found
         return Verdict("deviates", count, event, said, _todo(project, recorded, seen))

@@ -22,17 +22,14 @@ ITEM_LIMIT = 8 * 1024 * 1024
 def open_storage(address: str, folder: Path, *, read_only: bool = False) -> ExternalStorage:
     """The storage that new payloads go to: an `s3://` address, `folder` (""), or nowhere (`none`, or `read_only`).
 
-    What was stored in `folder` can be read in each case, so changing the setting breaks no run.
-
-    Raises:
-        SetupError: the package that S3 needs is not installed.
+    What was stored in `folder` or in any bucket can be read in each case, so changing the setting breaks no run.
     """
-    files = FolderDriver(folder)
-    bucket = BucketDriver(address) if address.startswith("s3://") else None
+    nowhere = read_only or address == "none"
+    bucket, files = BucketDriver("" if nowhere else address), FolderDriver(folder)
     return ExternalStorage(
-        drivers=[bucket, files] if bucket else [files],
-        driver_selector=lambda _context, _payload: bucket or files,
-        payload_size_threshold=sys.maxsize if read_only or address == "none" else THRESHOLD,
+        drivers=[bucket, files],
+        driver_selector=lambda _context, _payload: bucket if address else files,
+        payload_size_threshold=sys.maxsize if nowhere else THRESHOLD,
     )
 
 

@@ -29,20 +29,10 @@ _CONNECT, _READ, _ATTEMPTS = 2, 4, 2
 class BucketDriver(StorageDriver):
     """Stores payloads in a bucket; opens a connection for each batch, since nobody tells it when to close one."""
 
-    def __init__(self, address: str) -> None:
-        """Use `s3://BUCKET/PREFIX`.
-
-        Raises:
-            SetupError: the package for S3 is not installed.
-        """
-        try:
-            sessions: Any = import_module("aiobotocore.session")
-        except ImportError as error:
-            raise SetupError(
-                f"large payloads in {address!r} need the package for S3. Run: pip install 'mainspring[s3]'"
-            ) from error
-        self._session: Any = sessions.get_session()
+    def __init__(self, address: str = "") -> None:
+        """Use `s3://BUCKET/PREFIX`; without it the driver reads only: a reference names its bucket."""
         self._address = address
+        self._session: Any = None  # kept once made: it has read what S3 can do, which takes longer than a request
         self._bucket, _, prefix = address.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -75,28 +65,31 @@ class BucketDriver(StorageDriver):
         Raises:
             PayloadError: it is damaged, or the bucket does not give it.
         """
-        key = claims[0].claim_data.get("key", "")
+        bucket, key = claims[0].claim_data.get("bucket", ""), claims[0].claim_data.get("key", "")
         run = unquote(key.partition("/wi/")[2].partition("/")[0])
+        where = f"object {key!r} in bucket {bucket!r}"
         try:
             async with self._driver() as driver:
                 return await driver.retrieve(context, claims)
         except ValueError:  # so the SDK's driver says that a digest does not fit
-            raise damaged(run, f"object {key!r} in {self._address!r}") from None
+            raise damaged(run, where) from None
         except Exception as error:
             raise PayloadError(
-                f"a payload of run {run!r} cannot be read, {key!r} in {self._address!r}: {_reason(error)}. "
-                "It is tried again; every worker and client needs access to the same bucket."
+                f"a payload of run {run!r} cannot be read, {where}: {_reason(error)}. "
+                "It is tried again; every worker and client needs access to that bucket."
             ) from error
 
     async def check(self) -> None:
         """Ask for the bucket.
 
         Raises:
-            SetupError: it is not there, or not for these keys.
+            SetupError: it is not there, or not for these keys, or the package for S3 is not installed.
         """
         try:
             async with self._client() as client:
                 await client.head_bucket(Bucket=self._bucket)
+        except SetupError:
+            raise
         except Exception as error:
             raise SetupError(
                 f"the bucket of large payloads, {self._address!r}, cannot be used: {_reason(error)}. Keys, region and "
@@ -110,9 +103,12 @@ class BucketDriver(StorageDriver):
 
     @asynccontextmanager
     async def _client(self) -> AsyncGenerator[Any]:
-        from aiobotocore.config import AioConfig
-
-        config: Any = cast("Any", AioConfig)(
+        try:
+            sessions, configs = (import_module(f"aiobotocore.{name}") for name in ("session", "config"))
+        except ImportError as error:
+            raise SetupError("large payloads in a bucket need a package. Run: pip install 'mainspring[s3]'") from error
+        self._session = self._session or sessions.get_session()
+        config: Any = configs.AioConfig(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
             retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
@@ -132,11 +128,9 @@ class _Objects(S3StorageDriverClient):
         await self._client.put_object(Bucket=bucket, Key=self._prefix + key, Body=data)
 
     async def object_exists(self, *, bucket: str, key: str) -> bool:
-        from botocore.exceptions import ClientError
-
         try:
             await self._client.head_object(Bucket=bucket, Key=self._prefix + key)
-        except ClientError as error:
+        except Exception as error:
             if _code(error) == "404":
                 return False
             raise

@@ -103,7 +103,7 @@ class OpenAIServer:
                 length = int(self.headers.get("Content-Length", "0"))
                 asked = json.loads(self.rfile.read(length) or b"{}")
                 answer = server._answer(self.path, asked)
-                completion = cast("dict[str, Any]", answer.body) if isinstance(answer.body, dict) else {}
+                completion = cast("dict[str, Any]", answer.body or {})
                 streamed = bool(asked.get("stream")) and "choices" in completion
                 if answer.stop == 0:
                     server._closed.wait()

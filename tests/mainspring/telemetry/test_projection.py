@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import TimeoutType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from mainspring.contracts.steps import NodeSpan, Timing
+from mainspring.contracts.steps import Stretch, Timing
 from mainspring.core.approvals import Request, choices
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry.projection import ANSWERS, BUTTON, project
@@ -228,7 +228,7 @@ async def test_a_graph_with_an_agent_in_an_agent(script, said):
     run.say("2.1.2.1", agent="policy-expert", node="refund")
     run.say("2.1.3", node="refund")
     nodes = tuple(
-        NodeSpan(step=step, node=node, timing=Timing(start=start, end=start + 1))
+        Stretch(step=step, node=node, timing=Timing(start=start, end=start + 1))
         for step, node, start in (("1", "classify", 3 * 10**9), ("2", "refund", 4 * 10**9))
     )
     run.close(nodes=nodes)

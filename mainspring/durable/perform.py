@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.workflow import ActivityCancellationType
 
@@ -64,9 +64,10 @@ async def perform(  # noqa: PLR0917 - what, with what, giving what, and how
                 start_to_close_timeout=plan.local,
                 retry_policy=_ONCE,
             )
-        except ActivityError as error:
-            if is_cancelled_exception(error) or is_final(error):
-                raise
+        except FailureError as failed:
+            error = failed if isinstance(failed, ActivityError) else _as_activity_error(failed, plan.name, step)
+            if is_cancelled_exception(failed) or is_final(error):
+                raise error from failed
             if isinstance(error.cause, TimedOut):
                 plan.slow.add(summary)
             tries = max(1, tries - 1) if _counts(error) else tries
@@ -92,6 +93,21 @@ def is_final(error: ActivityError) -> bool:
     """Whether another attempt cannot help; a thread that this worker does not hold is another matter."""
     cause = error.cause
     return isinstance(cause, ApplicationError) and cause.non_retryable
+
+
+def _as_activity_error(error: FailureError, name: str, step: str) -> ActivityError:
+    """What an ordinary activity would raise: the SDK raises a local one's failure bare."""
+    wrapped = ActivityError(
+        "Activity task failed",
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=name,
+        activity_id=step,
+        retry_state=None,
+    )
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _counts(error: ActivityError) -> bool:

@@ -61,9 +61,7 @@ async def _read(world: World, call: ModelCall) -> tuple[RunRef, AgentSpec, Threa
 
 
 def not_held(error: LedgerError) -> ApplicationError:
-    """What of the run is not here. A local activity's worker may lack what history does not hold yet; then an
-    ordinary activity, which comes after it, finds it there.
-    """
+    """What of the run is not here; an ordinary activity, which comes after a local one, finds more in history."""
     return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
 
 
@@ -94,7 +92,7 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
     if (size := len(item.text.encode())) > world.item_limit:
-        why = f"the reply has {size} bytes, at most {world.item_limit} are kept. Ask for less, or lower the model's limit."
+        why = f"the reply has {size} bytes, at most {world.item_limit} are kept. Ask for less, or limit the model."
         raise ApplicationError(why, type="ModelError", non_retryable=True)
     return ModelAnswer(
         item=item,

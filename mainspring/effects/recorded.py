@@ -72,7 +72,8 @@ async def beginning() -> tuple[RunRef, Page]:
                 return carried, page
             given = _given(values, name)
             continue
-        admission = next((each for each in values if isinstance(each, dict) and "key" in each and "spec" in each), None)
+        said = [cast("dict[str, Any]", each) for each in values if isinstance(each, dict)]
+        admission = next((each for each in said if "key" in each and "spec" in each), None)
         if admission:
             return _admitted(name, first, given, admission), page
     raise LedgerError(f"the history of {info.workflow_id!r} does not hold the run's definition.")

@@ -1,4 +1,4 @@
-"""Activity side. `seal`: gathers every text that the next execution of a run needs, so that it needs no older history."""
+"""Activity side. `seal`: gathers every text that the next execution of a run needs; it needs no older history then."""
 
 from temporalio.exceptions import ApplicationError
 

@@ -67,6 +67,7 @@ class Running:
         self.memo = dict(carried.memo)
         self.unknown = dict(carried.unknown)
         self.slow = set(carried.slow)
+        self.broken = False
         self.nodes: list[Stretch] = []
         self.agents: list[Stretch] = []
         self.talks: dict[str, Conversation] = {}
@@ -111,6 +112,7 @@ class Running:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            self.broken = True
             why = f"agent {agent.name!r}, step {call.step.id}: the model {agent.models[0]!r} failed: {cause_of(error)}"
             raise failure("ModelFailed", why) from None
         if answer.timing.end - answer.timing.start > LOCAL_LIMIT.total_seconds() * 1e9:
@@ -155,7 +157,11 @@ class Running:
         Raises:
             ActivityError: it failed, or (`once`, unless NotDone) nobody knows how it ended.
         """
-        outcome = await self._until_known(tool, work, local=local)
+        try:
+            outcome = await self._until_known(tool, work, local=local)
+        except ActivityError:
+            self.broken = True
+            raise
         if not outcome.ask:
             self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
         return outcome
@@ -206,8 +212,8 @@ class Running:
                 "ended": workflow.time_ns() if self.local else 0,
             }
         )
-        # Who decided a request stands in history alone, and the newest update may not be in it yet.
-        quick = self.local and not self.approvals.any_asked
+        # Who decided a request, and what of a step that failed is known, stands in history alone.
+        quick = self.local and outcome in ("completed", "continued") and not (self.broken or self.approvals.any_asked)
         plan = Plan(names.CLOSE, 10, 2, heartbeat=None, local=_QUICK if quick else None)
         try:
             await perform(plan, closing, _CLOSED, names.CLOSE, "close the trace")

@@ -50,8 +50,8 @@ async def test_live_and_rebuilt_spans_are_the_same(script, said):
     run = script(session="s-1", tenant="acme", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
     live = [
         admit_span(*run.admit(notes=2)),
-        model_span(*run.say("1", said("issue_refund", "ask", "over-50"))),
-        tool_span(*run.use("2", "issue_refund", "1")),
+        model_span(run.ref, *run.say("1", said("issue_refund", "ask", "over-50"))),
+        tool_span(run.ref, *run.use("2", "issue_refund", "1")),
     ]
     run.close()
 
@@ -203,7 +203,7 @@ async def test_a_repeated_call_counts_once(script):
 
     trace = await run.trace()
 
-    assert named(trace, "execute_tool issue_refund") == tool_span(work, outcome)
+    assert named(trace, "execute_tool issue_refund") == tool_span(run.ref, work, outcome)
     assert named(trace, "wait for a person: issue_refund").text(a.DECISION) == "not happened"
 
 

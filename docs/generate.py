@@ -73,6 +73,7 @@ FAILURES = {
     "MalformedReply": "the model was shown its mistake twice and repeats it",
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
+    "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }

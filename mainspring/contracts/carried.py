@@ -5,6 +5,8 @@ It is the first argument of the new execution; the windows of its threads (`step
 
 from typing import Literal
 
+from pydantic import Field
+
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import RunRef
 from mainspring.core.approvals import Decision, Request
@@ -96,6 +98,6 @@ class Carried(Record):
     mail: Mail = Mail()
     paused: bool = False
     updates: tuple[Answered, ...] = ()
-    memo: dict[str, str] = {}
-    unknown: dict[str, str] = {}
+    memo: dict[str, str] = Field(default_factory=dict)
+    unknown: dict[str, str] = Field(default_factory=dict)
     slow: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ the one rebuilt from history years later are the same. The arguments of a local 
 what of them a trace needs stands in its result, as `work`.
 """
 
-from typing import Literal
+from typing import Any, Literal, Self, cast
+
+from pydantic import model_serializer, model_validator
 
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.core.approvals import Permit
@@ -17,10 +19,22 @@ from mainspring.core.turn import CallVerdict
 
 
 class Timing(Record):
-    """Start and end of the work itself, without queueing; nanoseconds since 1970."""
+    """Start and end of the work itself, without queueing; nanoseconds since 1970. Recorded as start and length."""
 
     start: int
     end: int
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            start, took = cast("tuple[int, int]", value)
+            return {"start": start, "end": start + took}
+        return value
+
+    @model_serializer
+    def _as_pair(self) -> tuple[int, int]:
+        return self.start, self.end - self.start
 
 
 class RunRef(Record):
@@ -46,9 +60,29 @@ class Step(Record):
     The parent span is the step one level up; `node` names the graph node of a top-level step.
     """
 
-    id: str
+    id: str = ""
     agent: str = ""
     node: str = ""
+
+
+class StepWork(Record):
+    """What a step is asked to do.
+
+    Histories leave out what they say already: the id is that of the activity, and the agent is the one that the
+    run was started as, unless another is named.
+    """
+
+    step: Step = Step()
+
+    def lean(self, run: str) -> Self:
+        """As it is recorded in a run of this name."""
+        agent = "" if self.step.agent == run else self.step.agent
+        return self.model_copy(update={"step": Step(agent=agent, node=self.step.node)})
+
+    def full(self, step: str, run: str) -> Self:
+        """As it was meant: recorded by the activity with this id, in a run of this name."""
+        known = Step(id=self.step.id or step, agent=self.step.agent or run, node=self.step.node)
+        return self.model_copy(update={"step": known})
 
 
 class AdmitRequest(Record):
@@ -77,7 +111,7 @@ class Admission(Record):
     timing: Timing
 
 
-class ModelCall(Record):
+class ModelCall(StepWork):
     """Ask the model of an agent for the next message: the thread up to `head`, then `new`.
 
     `judge` has the input rules asked about the user's message in `new` first (a session's messages come
@@ -85,14 +119,15 @@ class ModelCall(Record):
     """
 
     run: RunRef | None = None
-    step: Step
     head: Head = Head(thread="")
     new: tuple[Entry, ...] = ()
     judge: bool = False
 
 
 class ModelAnswer(Record):
-    """One message of a model. `item` holds it; `link` chains it and everything new before it.
+    """One message of a model, in `item`.
+
+    `link` chains it and everything new before it, where the request that says so is not recorded beside it.
 
     `problem` says why the message is not usable as the agent's result ("" when it is, or has calls).
     Without an item nothing was asked: the thread was too long (`overflow`, in tokens), or a rule refused
@@ -123,14 +158,13 @@ class CallRef(Record):
     index: int = 0
 
 
-class ToolWork(Record):
+class ToolWork(StepWork):
     """Run one tool call, found by reference in its thread (or in `new`, where a graph node made it).
 
     Without a permit the rules are asked at the door, and the call runs only if they allow it.
     """
 
     run: RunRef | None = None
-    step: Step
     tool: str
     head: Head = Head(thread="")
     new: tuple[Entry, ...] = ()
@@ -153,10 +187,9 @@ class ToolOutcome(Record):
     timing: Timing
 
 
-class CompactWork(Record):
+class CompactWork(StepWork):
     """Make a thread shorter, so that it fits the context window of the agent's model."""
 
-    step: Step
     head: Head = Head(thread="")
     new: tuple[Entry, ...] = ()
 

@@ -204,8 +204,8 @@ def _overflowed(turn: Turn, event: Overflowed) -> Move:
     del event
     if turn.compacted:
         reason = (
-            f"agent {turn.agent!r}: what the model must read does not fit its context window, even made as short as can "
-            "be. Shorten the instructions or the tools' results, or choose a model with a larger window."
+            f"agent {turn.agent!r}: what the model must read does not fit its context window, even made as short as "
+            "can be. Shorten the instructions or the tools' results, or choose a model with a larger window."
         )
         return turn, (Fail(kind="ContextFull", reason=reason),)
     turn, name = _next_step(_with(turn, compacted=True))

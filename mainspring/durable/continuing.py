@@ -59,7 +59,7 @@ def is_too_slow(spec: Spec) -> bool:
     """Whether a `fast` run was started with workflow tasks that may take longer than suits local activities."""
     info = workflow.info()
     fast = any(agent.mode == "fast" for agent in spec.agents)
-    return fast and info.task_timeout is not None and info.task_timeout > _SLOW_TASK
+    return fast and info.task_timeout > _SLOW_TASK
 
 
 def continue_as_new(carried: Carried, sealed: Sealed, *, task_timeout: timedelta | None = None) -> NoReturn:

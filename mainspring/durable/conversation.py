@@ -197,13 +197,13 @@ class Conversation:
         answer = await self._run.call_model(self._agent, call)
         if answer.refusal:
             raise failure("Refused", f"The rule {answer.rule!r} refused the input: {answer.refusal}")
-        if answer.overflow or answer.item is None or answer.link is None:
+        if answer.overflow or answer.item is None:
             return Overflowed()
         message = Message.model_validate_json(answer.item.text)
         self._calls = message.calls
         return Replied(
             digest=answer.item.digest,
-            head=advance(command.head, answer.link.appended),
+            head=advance(command.head, (*(entry.digest for entry in command.new), answer.item.digest)),
             text=message.text,
             verdicts=self._verdicts(answer, message),
             problem=answer.problem,

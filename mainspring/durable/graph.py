@@ -250,9 +250,6 @@ class _Stage:
             self._told(step, work)
             try:
                 outcome = await self._run.call_tool(tool, work, local=self._is_local(tool, work))
-                if outcome.item:
-                    self._run.memo[step] = self._worded(tool, outcome.item.text)
-                return outcome.ask
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -260,6 +257,10 @@ class _Stage:
                     self._keep(work, f"{tool.name} failed: {cause_of(error)}", "error")
                     return None
                 self._run.unknown[step] = cause_of(error)
+            else:
+                if outcome.item:
+                    self._run.memo[step] = self._worded(tool, outcome.item.text)
+                return outcome.ask
             finally:
                 self._run.traffic.leave()
 

@@ -60,8 +60,7 @@ class AnyRun:
             carried = admitted(given, admission)
         self._running = running = Running(cast("Carried", carried), self._approvals, self._traffic, local=local)
         try:
-            if refusal:
-                raise failure("Refused", refusal)
+            _let_in(refusal)
             if given and local and is_too_slow(running.spec):
                 self._move_over(running)
             result = await self._see_through(running)
@@ -281,6 +280,11 @@ class AnyRun:
         if outcome not in _ANSWERS:
             raise failure("NotAccepted", f"outcome is {outcome!r}; it must be one of {', '.join(map(repr, _ANSWERS))}.")
         return _ANSWERS[outcome], rest
+
+
+def _let_in(refusal: str) -> None:
+    if refusal:
+        raise failure("Refused", refusal)
 
 
 def _read(args: Sequence[RawValue]) -> RunInput:

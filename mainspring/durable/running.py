@@ -22,6 +22,7 @@ from mainspring.contracts.steps import (
     RunRef,
     Sealed,
     SealWork,
+    StepWork,
     Stretch,
     ToolOutcome,
     ToolWork,
@@ -49,6 +50,7 @@ _QUICK = timedelta(seconds=10)
 _CLOSED: Any = Closing | None
 """What `close` gives; before local activities were, it gave nothing."""
 WorkT = TypeVar("WorkT", ModelCall, ToolWork)
+LeanT = TypeVar("LeanT", bound=StepWork)
 
 
 class Running:
@@ -108,7 +110,7 @@ class Running:
             slow=self.slow,
         )
         try:
-            answer = await perform(plan, call, ModelAnswer, call.step.id, summary, self._by_value(call))
+            answer = await perform(plan, self._lean(call), ModelAnswer, call.step.id, summary, self._by_value(call))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -129,7 +131,9 @@ class Running:
         """
         plan = Plan(names.COMPACT, agent.model_timeout, _MODEL_TRIES, _MODEL_PAUSE)
         try:
-            made = await perform(plan, work, Compaction, work.step.id, f"{agent.name}: {agent.shorten} the thread")
+            made = await perform(
+                plan, self._lean(work), Compaction, work.step.id, f"{agent.name}: {agent.shorten} the thread"
+            )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -193,7 +197,7 @@ class Running:
             local=LOCAL_LIMIT if local and summary not in self.slow else None,
             slow=self.slow,
         )
-        return await perform(plan, work, ToolOutcome, work.step.id, summary, self._by_value(work))
+        return await perform(plan, self._lean(work), ToolOutcome, work.step.id, summary, self._by_value(work))
 
     async def close(self, outcome: str, error: str = "") -> None:
         """Let the spans out that end with the run, or this execution of it. What goes wrong here fails no run."""
@@ -242,6 +246,9 @@ class Running:
 
     def _talks(self) -> tuple[Talk, ...]:
         return (*(talk.carried() for talk in self.talks.values()), *self.restored.values())
+
+    def _lean(self, work: LeanT) -> LeanT:
+        return work.lean(self.ref.name)
 
     def _by_value(self, work: WorkT) -> WorkT:
         return work.model_copy(update={"run": self.ref})

@@ -36,26 +36,29 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     """
     start = time.time_ns()
     async with heartbeating():
-        run, agent, thread = await _read(world, call)
+        run, call, agent, thread = await _read(world, call)
         answer = _unasked(world, run, call, agent, thread)
         reply = None if answer else await ask_model(world, agent, thread.messages)
     if reply:
         answer = _answered(world, run, call, agent, thread, reply)
-    local = activity.info().is_local
-    work = ModelCall(step=call.step, new=tuple(entry for entry in call.new if entry.text)) if local else None
-    timing = Timing(start=start, end=time.time_ns())
-    answer = cast("ModelAnswer", answer).model_copy(update={"timing": timing, "work": work})
-    if answer.item and answer.link:
-        world.ledger.keep(run, [answer.item], answer.link)
+    answer = cast("ModelAnswer", answer).model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
+    if answer.item:
+        link = Link(before=call.head, appended=(*(entry.digest for entry in call.new), answer.item.digest))
+        world.ledger.keep(run, [answer.item], link)
+        answer = answer.model_copy(update={"link": link}) if activity.info().is_local else answer
+    if activity.info().is_local:
+        work = ModelCall(step=call.step, new=tuple(entry for entry in call.new if entry.text)).lean(run.name)
+        answer = answer.model_copy(update={"work": work})
     world.exporter.export([model_span(run, call, answer)])
     return answer
 
 
-async def _read(world: World, call: ModelCall) -> tuple[RunRef, AgentSpec, Thread]:
+async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, AgentSpec, Thread]:
     try:
         run = await world.ledger.run(call.run)
+        call = call.full(activity.info().activity_id, run.name)
         spec = await world.ledger.spec(run)
-        return run, spec.agent(call.step.agent), await world.ledger.thread(run, call.head, call.new)
+        return run, call, spec.agent(call.step.agent), await world.ledger.thread(run, call.head, call.new)
     except LedgerError as error:
         raise not_held(error) from None
 
@@ -96,7 +99,6 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
         raise ApplicationError(why, type="ModelError", non_retryable=True)
     return ModelAnswer(
         item=item,
-        link=Link(before=call.head, appended=(*(entry.digest for entry in call.new), item.digest)),
         verdicts=tuple(_lean(verdict) for verdict in verdicts),
         problem=problem,
         model=reply.model,

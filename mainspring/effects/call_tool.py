@@ -45,6 +45,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
     async with heartbeating():
         try:
             run = await world.ledger.run(work.run)
+            work = work.full(activity.info().activity_id, run.name)
             call, tool, spec, judged = await _at_the_door(world, run, work)
         except Exception as error:  # noqa: BLE001 - whatever it was, the tool has not been run
             if isinstance(error, LedgerError) and activity.info().is_local:
@@ -59,7 +60,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             text, status = await _run(world, run, work, call, tool, spec)
             outcome = _outcome(run, call, text, status, start)
     if activity.info().is_local:
-        outcome = outcome.model_copy(update={"work": _noted(work)})
+        outcome = outcome.model_copy(update={"work": _noted(work).lean(run.name)})
     if outcome.item:
         world.ledger.keep(run, [outcome.item])
     if not outcome.ask:

@@ -6,6 +6,7 @@ history. How: the oldest goes, or the agent's model summarises it first.
 
 import time
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import Compaction, CompactWork, RunRef, Timing
@@ -39,6 +40,7 @@ async def compact(world: World, work: CompactWork) -> Compaction:
     async with heartbeating():
         try:
             run = await world.ledger.run(None)
+            work = work.full(activity.info().activity_id, run.name)
             agent = (await world.ledger.spec(run)).agent(work.step.agent)
             thread = await world.ledger.thread(run, work.head, work.new)
         except LedgerError as error:

@@ -1,7 +1,7 @@
 """Activity side. Reads what a run's history records of its conversations: items and links, whoever recorded them.
 
-A result says all of itself; a request, where it is recorded, says what was new. The arguments of local
-activities are not recorded, and which activity an event belongs to does not matter.
+A result says all of itself, but a reply's place in its thread stands in its request. The arguments of local
+activities are not recorded, so their results say that as well.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -14,8 +14,9 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 
+from mainspring.contracts import names
 from mainspring.contracts.run import RunInput, read_input
-from mainspring.contracts.steps import RunRef
+from mainspring.contracts.steps import ModelCall, RunRef
 from mainspring.core.ledger import Head, Item, Link
 from mainspring.errors import InputError, LedgerError
 
@@ -34,15 +35,30 @@ class Page:
     links: list[Link] = field(default_factory=list[Link])
     bytes: int = 0
 
-    async def read(self, event: HistoryEvent) -> list[Any]:
-        """Add what an event records; gives its values."""
+    async def read(self, event: HistoryEvent, replies: dict[int, str] | None = None) -> list[Any]:
+        """Add what an event records; gives its values.
+
+        Newest first, `replies` keeps the digests of results for the requests that come later: by the event's number.
+        """
         self.bytes += event.ByteSize()
         values = await _decode(_payloads(event))
+        if replies is not None:
+            self._pair(event, values, replies)
         for value in values:
             if isinstance(value, dict):
                 self._take(cast("dict[str, Any]", value))
         _windows(self, values)
         return values
+
+    def _pair(self, event: HistoryEvent, values: list[Any], replies: dict[int, str]) -> None:
+        """A reply is linked to what was before it by its request."""
+        value = cast("dict[str, Any]", values[0]) if values and isinstance(values[0], dict) else {}
+        if event.HasField("activity_task_completed_event_attributes") and value.get("item"):
+            replies[event.activity_task_completed_event_attributes.scheduled_event_id] = value["item"]["digest"]
+        elif event.activity_task_scheduled_event_attributes.activity_type.name == names.CALL_MODEL:
+            call, reply = ModelCall.model_validate(value), replies.get(event.event_id)
+            appended = (*(entry.digest for entry in call.new), *([reply] if reply else ()))
+            self.links += [Link(before=call.head, appended=appended)] if reply else []
 
     def _take(self, value: dict[str, Any]) -> None:
         held = [value.get(name) for name in ("item", "spec", "recalled")]
@@ -83,7 +99,7 @@ async def newest_first() -> AsyncIterator[Page]:
     """The run's history, a page at a time, the newest first."""
     info = activity.info()
     execution = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-    token = b""
+    token, replies = b"", dict[int, str]()
     while True:
         response = await activity.client().workflow_service.get_workflow_execution_history_reverse(
             GetWorkflowExecutionHistoryReverseRequest(
@@ -95,7 +111,7 @@ async def newest_first() -> AsyncIterator[Page]:
         )
         page = Page()
         for event in response.history.events:
-            await page.read(event)
+            await page.read(event, replies)
         yield page
         token = response.next_page_token
         if not token:

@@ -190,7 +190,8 @@ class _Reader:
             found.ended = _time(event)
             if result:
                 (found.result,) = await self._decode(result, PAYLOADS[kind][1])
-                found.work = getattr(found.result, "work", None) or found.work
+                if work := getattr(found.result, "work", None):
+                    found.work = work.full(step, self.facts.name)
             else:
                 found.error = _error_type(given.failure)
             self.facts.activities.append(found)
@@ -208,6 +209,7 @@ class _Reader:
             self.facts.closing, self.facts.ended = closing, closing.ended or _time(event)
         elif kind in PAYLOADS:
             (work,) = await self._decode(given.input.payloads, PAYLOADS[kind][0])
+            work = work if kind == names.ADMIT else work.full(given.activity_id, self.facts.name)
             found = Activity(id=given.activity_id, work=work, scheduled=_time(event), event=event.event_id)
             self._activities[event.event_id] = found
             self.facts.activities.append(found)

@@ -1,0 +1,50 @@
+"""Puts results where they belong: the terminal, `benchmarks/results.json`, and the page in `docs/`."""
+
+import subprocess
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.environments import ROOT, Missing, python_of
+from benchmarks.figures import Figures
+from benchmarks.results import Results
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+IMAGES = ROOT / "docs" / "images"
+SETTINGS = ROOT / "benchmarks" / "settings.md"
+
+
+def write(results: Results, file: Path) -> None:
+    """Print tables and targets; keep the results, and the page where everything was measured."""
+    figures = Figures(results)
+    print(f"\n{report.one_run(figures)}\n\n{report.beside(figures)}\n")
+    if results.sleep:
+        print(f"{report.sleeping(results.sleep)}\n")
+    for name, why in results.not_run.items():
+        print(f"{name} was not run: {why}")
+    print("\n".join(report.verdict_lines(figures)))
+    results.write(file)
+    print(f"\nThe results are in {file.relative_to(ROOT)}.")
+    if results.full:
+        _publish(results, file)
+    else:
+        print(f"{PAGE.relative_to(ROOT)} stays as it is: a run without STACKS and TURNS writes it.")
+
+
+def show_sleep(results: Results) -> None:
+    """Print what was seen of sleeping runs, and the targets about them."""
+    assert results.sleep is not None  # noqa: S101 - just measured
+    print(f"\n{report.sleeping(results.sleep)}\n")
+    print("\n".join(line for line in report.verdict_lines(Figures(results)) if "sleeping" in line))
+
+
+def _publish(results: Results, file: Path) -> None:
+    settings = SETTINGS.read_text(encoding="utf-8") if SETTINGS.is_file() else ""
+    PAGE.write_text(report.page(results, settings), encoding="utf-8")
+    try:
+        python = python_of("plots")
+    except Missing as missing:
+        print(f"The plots stay as they are: {missing}")
+    else:
+        plots = [str(python), "-P", str(ROOT / "benchmarks" / "plots.py"), str(file), str(IMAGES)]
+        subprocess.run(plots, check=True)  # noqa: S603 - our own arguments
+    print(f"{PAGE.relative_to(ROOT)} shows them.")

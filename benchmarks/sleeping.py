@@ -1,0 +1,71 @@
+"""Runs that wait for an approval: what they cost the worker, and how long it takes to wake one."""
+
+import asyncio
+import time
+
+from benchmarks.catalogue import BY_NAME
+from benchmarks.child import Child, StackError
+from benchmarks.results import Sleep
+from benchmarks.runner import Runner
+
+WOKEN = 10
+AT_ONCE = 25
+PATIENCE = 120.0
+SETTLES = 3.0
+
+
+async def measure(runner: Runner, stack: str, runs: int) -> Sleep:
+    """Put runs to sleep, look at the worker, wake some; then the same with a worker that has none of them in memory.
+
+    Raises:
+        StackError: the runs do not come to wait.
+    """
+    entry = BY_NAME[stack]
+    keys = runner.keys(entry, runs)
+    fresh = await _resting(await runner.begin(entry, ()), quit_it=True)
+    child = await runner.begin(entry, ())
+    try:
+        empty = await _resting(child)
+        start = time.perf_counter()
+        await _put_to_sleep(child, keys)
+        started = time.perf_counter() - start
+        cached = await _resting(child)
+        warm = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[-WOKEN:]]
+    finally:
+        await child.quit()
+    # A new worker under the old one's queue: the runs are on the server, none is in its memory.
+    child = await runner.begin(entry, (), queue=child.queue)
+    try:
+        beside = await _resting(child)
+        cold = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[:WOKEN]]
+    finally:
+        await child.quit()
+    return Sleep(runs, empty, cached, fresh, beside, tuple(warm), tuple(cold), started)
+
+
+async def _resting(child: Child, *, quit_it: bool = False) -> int:
+    """What a worker holds once it has nothing to do."""
+    await asyncio.sleep(SETTLES)
+    memory = child.memory
+    if quit_it:
+        await child.quit()
+    return memory
+
+
+async def _put_to_sleep(child: Child, keys: list[str]) -> None:
+    waiting = 0
+    for place in range(0, len(keys), AT_ONCE):
+        batch = keys[place : place + AT_ONCE]
+        waiting = int(await child.ask("put_to_sleep", PATIENCE, keys=batch))
+        print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)
+    end = time.monotonic() + PATIENCE
+    while waiting < len(keys):
+        if time.monotonic() > end:
+            print()
+            raise StackError(f"{waiting:,} of {len(keys):,} runs wait for an approval, and no more come")
+        await asyncio.sleep(0.5)
+        seen = int(await child.ask("put_to_sleep", PATIENCE, keys=[]))
+        end = time.monotonic() + PATIENCE if seen > waiting else end
+        waiting = seen
+        print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)
+    print()

@@ -92,7 +92,7 @@ async def _serve(stack: Stack, lines: TextIO, answers: TextIO) -> None:
             answer = {"ok": await _do(stack, **request)}
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the runner has to know
             traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+            answer = {"error": _in_words(error)}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     await stack.stop()
@@ -105,6 +105,16 @@ async def _do(stack: Stack, do: str, **given: Any) -> Any:
     if do == "run":
         return await measured_runs(stack, Job(**given["job"]), given["keys"], given["at_once"])
     return await getattr(stack, do)(**given)
+
+
+def _in_words(error: BaseException) -> str:
+    """An error and what caused it: the SDKs wrap the reason."""
+    said = []
+    cause: BaseException | None = error
+    while cause is not None:
+        said.append(f"{type(cause).__name__}: {cause}".splitlines()[0])
+        cause = cause.__cause__
+    return "; ".join(said)[:300]
 
 
 def _cpu() -> float:

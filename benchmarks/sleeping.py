@@ -9,6 +9,8 @@ from benchmarks.results import Sleep
 from benchmarks.runner import Runner
 
 WOKEN = 10
+WARM_UP = 20
+"""Runs that sleep and are woken before anything is measured: they load what every run needs, which is nobody's own."""
 AT_ONCE = 25
 PATIENCE = 120.0
 SETTLES = 3.0
@@ -25,6 +27,7 @@ async def measure(runner: Runner, stack: str, runs: int) -> Sleep:
     fresh = await _resting(await runner.begin(entry, ()), quit_it=True)
     child = await runner.begin(entry, ())
     try:
+        await _warm_up(child, runner.keys(entry, WARM_UP))
         empty = await _resting(child)
         start = time.perf_counter()
         await _put_to_sleep(child, keys)
@@ -52,11 +55,17 @@ async def _resting(child: Child, *, quit_it: bool = False) -> int:
     return memory
 
 
+async def _warm_up(child: Child, keys: list[str]) -> None:
+    await _put_to_sleep(child, keys)
+    for key in keys:
+        await child.ask("wake", PATIENCE, key=key)
+
+
 async def _put_to_sleep(child: Child, keys: list[str]) -> None:
-    waiting = 0
+    prefix, waiting = keys[0].rpartition("-")[0] + "-", 0
     for place in range(0, len(keys), AT_ONCE):
         batch = keys[place : place + AT_ONCE]
-        waiting = int(await child.ask("put_to_sleep", PATIENCE, keys=batch))
+        waiting = int(await child.ask("put_to_sleep", PATIENCE, keys=batch, prefix=prefix))
         print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)
     end = time.monotonic() + PATIENCE
     while waiting < len(keys):
@@ -64,7 +73,7 @@ async def _put_to_sleep(child: Child, keys: list[str]) -> None:
             print()
             raise StackError(f"{waiting:,} of {len(keys):,} runs wait for an approval, and no more come")
         await asyncio.sleep(0.5)
-        seen = int(await child.ask("put_to_sleep", PATIENCE, keys=[]))
+        seen = int(await child.ask("put_to_sleep", PATIENCE, keys=[], prefix=prefix))
         end = time.monotonic() + PATIENCE if seen > waiting else end
         waiting = seen
         print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)

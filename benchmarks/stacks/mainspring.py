@@ -59,11 +59,15 @@ def _reply(text: str, asked: list[tuple[str, dict[str, Any]]]) -> ModelReply:
     return ModelReply(text=text, calls=calls, model="scripted", provider="scripted")
 
 
+def name_of(job: Job) -> str:
+    """The agent, and so the workflow type, of one job."""
+    return f"triage-{job.turns}-{round(job.latency * 1000)}"
+
+
 def agent_of(job: Job, mode: str) -> Agent:
     """The agent of one job, with a step limit that lets it end."""
-    name = f"triage-{job.turns}-{round(job.latency * 1000)}"
     return Agent(
-        name, instructions=INSTRUCTIONS, tools=[read_page], model=MODEL, max_steps=job.turns + 2, **_mode(mode)
+        name_of(job), instructions=INSTRUCTIONS, tools=[read_page], model=MODEL, max_steps=job.turns + 2, **_mode(mode)
     )
 
 
@@ -92,7 +96,7 @@ class OnMainspring(Stack):
 
     async def run(self, job: Job, key: str) -> None:
         """Start the agent and wait for its result."""
-        await (await self._started(agent_of(job, self.mode).name, key)).result()
+        await (await self._started(name_of(job), key)).result()
 
     async def _started(self, name: str, key: str) -> Any:
         queue = self.settings.task_queue
@@ -107,7 +111,7 @@ class OnMainspring(Stack):
 
     async def answers(self, turns: int, latency: float, key: str) -> dict[str, float]:
         """How long a busy run takes to answer a query, an update and a cancellation, in seconds."""
-        handle = await self._started(agent_of(Job(turns, latency), self.mode).name, key)
+        handle = await self._started(name_of(Job(turns, latency)), key)
         await handle.query(names.WAITING)  # from here on the run is busy
         took = {}
         start = time.perf_counter()
@@ -124,12 +128,12 @@ class OnMainspring(Stack):
         took["cancel"] = time.perf_counter() - start
         return took
 
-    async def put_to_sleep(self, keys: list[str]) -> int:
-        """Start runs that soon wait for an approval; gives how many wait by now, of all there are."""
+    async def put_to_sleep(self, keys: list[str], prefix: str) -> int:
+        """Start runs that soon wait for an approval; gives how many with this prefix wait by now."""
         for key in keys:
             await self._started(SLEEPER, key)
-        found = await self.client.count_workflows(f"{names.WAITS_FOR} = 'approval: pay'")
-        return found.count
+        waiting = f"WorkflowId STARTS_WITH '{prefix}' AND {names.WAITS_FOR} = 'approval: pay'"
+        return (await self.client.count_workflows(waiting)).count
 
     async def wake(self, key: str) -> float:
         """Approve; gives the seconds until the run has ended."""

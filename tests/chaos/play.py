@@ -1,0 +1,242 @@
+"""Plays one run: starts it, disturbs it at its point, sees to it that it goes on, and looks at what came of it."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
+
+from mainspring.contracts.run import RunResult
+from mainspring.devserver import DevServer
+from mainspring.settings import Settings
+from mainspring.telemetry.projection import project
+from mainspring.telemetry.trace_file import read_trace
+from mainspring.testing.bench import connect
+from tests.chaos import app
+from tests.chaos.checks import Expected, Fault, Seen, faults
+from tests.chaos.failpoints import Act
+from tests.chaos.nursery import Child, Nursery, Order
+from tests.chaos.plan import Crash
+from tests.chaos.watch import Person, histories, recorded
+from tests.chaos.world import World
+
+TASK = timedelta(seconds=2)
+"""Workflow-task time-out of every run: a task that a dead worker held is given to another after so long."""
+LIMIT = 90.0
+"""Seconds after which a run counts as lost."""
+REACHES = 30.0
+"""Seconds in which a run must have come to its point for the server to be taken away."""
+
+
+@dataclass
+class Report:
+    """What came of one crash. `reached` is false where the run took another way and ended undisturbed."""
+
+    crash: Crash
+    reached: bool = False
+    found: list[Fault] = field(default_factory=list[Fault])
+    asked: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Ground:
+    """What all runs stand on."""
+
+    server: DevServer
+    client: Client
+    nursery: Nursery
+    folder: Path
+    count: int = 0
+
+    def next_folder(self) -> Path:
+        """A folder for one more run."""
+        self.count += 1
+        return self.folder / f"{self.count:04}"
+
+
+class Outage:
+    """One death of the server, in the middle of several runs at once."""
+
+    def __init__(self, server: DevServer, runs: int) -> None:
+        self.at: float | None = None
+        self.over = asyncio.Event()
+        self._server = server
+        self._missing = runs
+        self._all = asyncio.Event()
+
+    def arrived(self) -> None:
+        """Say that a run is at its point, or will never be."""
+        self._missing -= 1
+        if self._missing <= 0:
+            self._all.set()
+
+    async def happen(self, worlds: Iterable[World]) -> None:
+        """Wait until every run is at its point; kill the server, let go who waits, start the server again."""
+        await asyncio.wait([asyncio.ensure_future(self._all.wait())], timeout=REACHES)
+        process = self._server._process
+        assert process
+        process.kill()
+        self.at = time.time()
+        await self._server.stop()
+        for world in worlds:
+            world.go_on()
+        await self._server.start()
+        self.over.set()
+
+
+class Play:
+    """One run of a scenario in a mode, disturbed or not."""
+
+    def __init__(self, ground: Ground, crash: Crash, *, act: Act, outage: Outage | None = None) -> None:
+        self.world = World(ground.next_folder())
+        self.crash = crash
+        self.person: Person | None = None
+        self.hit: list[float] = []
+        self._ground = ground
+        self._act = act
+        self._outage = outage
+        self._scenario = app.SCENARIOS[crash.scenario]
+        self._name = f"{crash.scenario}-{crash.mode}"
+        self._queue = self.world.folder.name
+        self._over = False
+        self._child: Child | None = None
+
+    async def run(self) -> tuple[Any, str]:
+        """Start it and see it through; gives its result and its first run id.
+
+        Raises:
+            TimeoutError: it did not end.
+            WorkflowFailureError: it failed.
+        """
+        self._child = await self._spawn(self.crash.point, self._act)
+        keeper = asyncio.create_task(self._keep())
+        try:
+            handle = await self._start()
+            self.person = Person(handle, self.world, may_tell=self._is_calm, at_request=self._at_request)
+            async with asyncio.timeout(LIMIT):
+                await self.person.follow()
+                result = await self._result(handle)
+            return result, handle.first_execution_run_id or ""
+        finally:
+            self._over = True
+            if self._outage and not self._outage.over.is_set():
+                await self._outage.over.wait()
+            await self._child.stop()
+            keeper.cancel()
+
+    async def _start(self) -> WorkflowHandle[Any, Any]:
+        case = app.cases()[self.crash.scenario, self.crash.mode]
+        return await self._ground.client.start_workflow(
+            case.what.name, case.given, id=f"run-{self._queue}", task_queue=self._queue, task_timeout=TASK
+        )
+
+    async def _result(self, handle: WorkflowHandle[Any, Any]) -> Any:
+        while True:
+            try:
+                return await handle.result()
+            except RPCError:
+                await asyncio.sleep(0.2)
+
+    async def _spawn(self, at: str = "", act: Act = "") -> Child:
+        order = Order(
+            str(self.world.folder), self._ground.server.address, self._queue, at, act, self._scenario.events
+        )
+        return await self._ground.nursery.spawn(order)
+
+    async def _keep(self) -> None:
+        """Disturb the server where that is the plan, and give the run another worker whenever its own has died."""
+        if self._outage:
+            await self._arrive(self._outage)
+        while not self._over:
+            assert self._child
+            await self._child.gone
+            if not self._over:
+                self.hit.append(self.world.stopped() or time.time())
+                self._child = await self._spawn()
+
+    async def _arrive(self, outage: Outage) -> None:
+        while not (self._over or outage.over.is_set() or self.world.stopped()):
+            await asyncio.sleep(0.05)
+        outage.arrived()
+        await outage.over.wait()
+        if outage.at:
+            self.hit.append(outage.at)
+
+    def _is_calm(self) -> bool:
+        """Whether nothing is cut off at this moment that may yet take effect: only then a person can tell."""
+        return self._outage is None or self._outage.over.is_set()
+
+    def _at_request(self, request: str) -> None:
+        if self.crash.point == f"waiting:{request}" and self._act and self._child:
+            self.world.stop(self.crash.point)
+            self._child.send(SIGKILL)
+
+
+async def look_at(ground: Ground, play: Play, result: Any, first: str) -> Seen:
+    """Everything that is known of a run that has ended."""
+    given = RunResult.model_validate(result)
+    events = [event async for event in histories(ground.client, f"run-{play.world.folder.name}", first)]
+    steps, tasks = await recorded(events, ground.client)
+    trace = await project(events, ground.client.data_converter)
+    live = read_trace(Settings(state=play.world.folder / "state").trace_file, first)
+    root = trace.root
+    return Seen(
+        mode=play.crash.mode,
+        answer=given.answer,
+        model_calls=given.totals.model_calls,
+        effects=play.world.effects(),
+        attempts=play.world.attempts(),
+        recorded=steps,
+        tasks=tasks,
+        disturbed=tuple(play.hit),
+        asked=len(play.person.outcomes) if play.person else 0,
+        spans=tuple((span.id, span.parent) for span in trace.spans),
+        roots=(root.id,) if root else (),
+        traces=frozenset(span.trace for span in (*trace.spans, *live.spans)),
+        live=frozenset(span.id for span in live.spans),
+    )
+
+
+async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[tuple[str, str]], list[Fault]]:
+    """An undisturbed run: what it comes to, the points it passes, and what is wrong with it all the same."""
+    play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
+    seen = await look_at(ground, play, *await play.run())
+    expected = Expected(seen.answer, seen.model_calls, seen.effects)
+    asked = play.person.requests if play.person else []
+    points = [*play.world.points(), *((f"waiting:{request}", "nothing goes on") for request in asked)]
+    return expected, points, faults(seen, expected, app.EFFECTS)
+
+
+async def crash_at(ground: Ground, crash: Crash, expected: Expected, outage: Outage | None = None) -> Report:
+    """Disturb a run at a point; gives what came of it."""
+    play = Play(ground, crash, act="wait" if crash.who == "server" else "die", outage=outage)
+    return await judge(ground, play, expected)
+
+
+async def judge(ground: Ground, play: Play, expected: Expected) -> Report:
+    """Play it, and say what came of it."""
+    began = time.monotonic()
+    report = Report(play.crash)
+    try:
+        result, first = await play.run()
+        seen = await look_at(ground, play, result, first)
+        report.found, report.asked = faults(seen, expected, app.EFFECTS), seen.asked
+    except TimeoutError:
+        report.found = [Fault("lost", f"the run did not end within {LIMIT:g} s")]
+    except WorkflowFailureError as error:
+        report.found = [Fault("wrong", f"the run failed: {error.cause}")]
+    report.reached = play.world.stopped() is not None
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def client_of(server: DevServer) -> Client:
+    """A client of the server, with the engine's converter."""
+    return await connect(server.address)

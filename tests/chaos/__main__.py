@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from mainspring.devserver import DevServer
@@ -151,7 +151,7 @@ class _Turns:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def take(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:  # type: ignore[name-defined]
+    async def take(self, work: Coroutine[None, None, None]) -> None:
         await self._free.acquire()
         self._group.create_task(work).add_done_callback(lambda _: self._free.release())
 

@@ -8,6 +8,7 @@ import operator
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -163,6 +164,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+@cache
 def cases() -> dict[tuple[str, str], Case]:
     """Every scenario in each of its modes."""
     return {(name, mode): scenario.make(mode) for name, scenario in SCENARIOS.items() for mode in scenario.modes}

@@ -6,8 +6,10 @@ Here no thread runs and no client is connected before a fork: each worker makes 
 """
 
 import asyncio
+import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import select
@@ -185,6 +187,8 @@ async def _work(project: Any, order: Order) -> None:
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if order.events:
+        _continue_after(order.events)
     world = World(Path(order.folder))
     app.live_in(world)
     plugin = Failpoints(Points(world, order.at, order.act))
@@ -192,6 +196,13 @@ async def _work(project: Any, order: Order) -> None:
     settings = Settings(model=app.MODEL, state=world.folder / "state", task_queue=order.task_queue)
     async with working(project, client, settings):
         await stop.wait()
+
+
+def _continue_after(events: int) -> None:
+    """Let executions of this process continue as new after few events, where the engine does that at all."""
+    with contextlib.suppress(ImportError):
+        continuing: Any = importlib.import_module("mainspring.durable.continuing")
+        continuing.EVENTS = events
 
 
 def _import_the_rest() -> None:

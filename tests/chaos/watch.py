@@ -8,8 +8,8 @@ from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.exceptions import TemporalError
 
 from mainspring.contracts import names
 from mainspring.core.approvals import Request
@@ -47,7 +47,7 @@ class Person:
                 looks += 1
                 if waits or looks % LOOKS == 0:
                     await self._answer()
-            except (RPCError, WorkflowUpdateFailedError, RuntimeError, TimeoutError):
+            except (TemporalError, RuntimeError, TimeoutError):
                 pass  # nobody is there just now; it is asked again
             await asyncio.sleep(PAUSE)
 

@@ -15,6 +15,7 @@ from mainspring.contracts.steps import Sealed
 from mainspring.core import card
 from mainspring.core.answers import read_answer
 from mainspring.core.approvals import Choice, Request
+from mainspring.core.turn import check_version
 from mainspring.durable.approvals import Approvals
 from mainspring.durable.continuing import FAST_TASK, continue_as_new, is_full, is_too_slow, read_carried
 from mainspring.durable.conversation import Conversation
@@ -110,6 +111,7 @@ class AnyRun:
         return running.to_carry().model_copy(update=own)
 
     async def _hold(self, running: Running) -> RunResult:
+        check_version(running.spec.turn)  # not a failure of the run: it waits for a worker that has the table
         given = running.given.input
         if running.spec.kind == "graph":
             if given is None:

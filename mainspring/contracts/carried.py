@@ -11,7 +11,7 @@ from pydantic import Field
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import RunRef
 from mainspring.core.approvals import Decision, Request
-from mainspring.core.canonical import Record
+from mainspring.core.canonical import Record, Value
 from mainspring.core.ledger import Head, Item
 from mainspring.core.messages import ToolCall
 from mainspring.core.turn import AskPerson, CallModel, CallTool, Compact, Turn
@@ -77,8 +77,8 @@ class Questions(Record):
     fresh: tuple[Settled, ...] = ()
 
 
-class Exchange(Record):
-    """One message of a session and what came of it; `answer` is the reason where it failed."""
+class Exchange(Value):
+    """One message of a session and what came of it; `answer` is the reason where it failed. Clients see it whole."""
 
     message: int
     status: Literal["waiting", "working", "answered", "failed"] = "waiting"

@@ -18,6 +18,7 @@ from typer.main import get_command
 from mainspring import errors
 from mainspring.cli import app
 from mainspring.contracts import names
+from mainspring.contracts.carried import Exchange
 from mainspring.contracts.run import RunInput, RunResult, Totals
 from mainspring.core import rules
 from mainspring.core.approvals import Request, choices
@@ -75,6 +76,7 @@ FAILURES = {
     "MalformedReply": "the model was shown its mistake twice and repeats it",
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
+    "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }
@@ -98,6 +100,10 @@ SPANS = {
     "NOTES": "how many notes memory gave",
     "COST": "list price in millionths of a US dollar; absent where it is not known",
     "WHY": "why the model chose this: for the playbook the row, the intent, the filled slots",
+    "OVERFLOW": "tokens of a thread that was too long for the model, which was not asked",
+    "LEFT_OUT": "how many messages a `compact` step left out",
+    "BEFORE": "tokens before that, as counted here",
+    "AFTER": "tokens after that",
     "UNUSABLE": "the reply could not be used and was sent back",
     "STATUS": "how a tool call ended: `ok`, `error` or `denied`",
     "VERDICT": "what the rules said; also the name of the event for each call of a reply",
@@ -119,7 +125,17 @@ UPDATES = {
         '{"request": "1", "outcome": "happened"}',
         "says how the call ended; or `not-happened`, or `give-up`",
     ),
+    names.SEND: ('"…" or {"message": "…"}', "a session takes the message; gives its number at once"),
+    names.REPLY: ('{"message": 1}', "waits for the answer; comes back unanswered where the run continues as new"),
+    names.STEER: ('"…" or {"note": "…"}', "the agents at work read the note before their next message"),
+    names.PAUSE: ("nothing", "no further step begins; what has begun goes on to its end"),
+    names.RESUME: ("nothing", "steps begin again"),
+    names.FINISH: ("nothing", "the session ends once the messages that wait are answered"),
 }
+GIVES = (
+    "An update with an id that the run has handled before gives what it gave then, also after the run has continued "
+    "as new. `send` and `reply` give:\n\n"
+)
 
 
 def commands() -> str:
@@ -243,11 +259,12 @@ def contracts() -> str:
         START,
         "## Input", "A string, or an object:", fields(RunInput), _about(RunInput),
         "## Result", fields(RunResult), "`totals`:", fields(Totals), _about(Totals),
-        "## Updates",
+        "## Updates", GIVES + fields(Exchange),
         table(("Update", "Takes", "Does"), [(f"`{n}`", f"`{form}`", does) for n, (form, does) in UPDATES.items()]),
         "While a request waits, there are updates named after it. They take nothing, or an object with a `comment`:",
         "\n".join(f"- `{name}`" for name in run_time),
-        "## Query", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        "## Queries", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        f"`{names.MESSAGES}` gives the newest messages of a session, oldest first, in the shape that `send` gives.",
         "## Search attribute",
         WAITS,
     ])  # fmt: skip

@@ -13,24 +13,34 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    PayloadConverter,
+)
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from mainspring.core.canonical import Record
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
+from mainspring.effects.gauge import Gauge
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import DefinitionError, SetupError, UsageError
 from mainspring.ports.memory import Memory
@@ -40,8 +50,8 @@ from mainspring.telemetry.export import Exporter
 
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
-_THROTTLE = timedelta(seconds=1)
-"""How soon a heartbeat is passed on, and so a cancellation noticed."""
+_THROTTLE = timedelta(milliseconds=250)
+"""How soon a heartbeat is passed on, and so a cancellation noticed: within 0.1 s, as against 0.5 s at a second."""
 
 
 class Project:
@@ -130,7 +140,37 @@ def data_converter(settings: Settings | None = None, *, read_only: bool = False)
     storage = None
     if settings:
         storage = open_storage(settings.payload_address, settings.payload_folder, read_only=read_only)
-    return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures, external_storage=storage)
+    return dataclasses.replace(
+        pydantic_data_converter,
+        payload_converter_class=LeanPayloads,
+        failure_converter_class=PlainFailures,
+        external_storage=storage,
+    )
+
+
+class _LeanJson(PydanticJSONPlainPayloadConverter):
+    """Writes records without what has its default value: less than half the bytes of a history."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        if not isinstance(value, Record):
+            return super().to_payload(value)
+        return Payload(
+            metadata={"encoding": self.encoding.encode()}, data=value.model_dump_json(exclude_defaults=True).encode()
+        )
+
+
+class LeanPayloads(CompositePayloadConverter):
+    """The SDK's converters, with ours for JSON."""
+
+    def __init__(self) -> None:
+        """Take the SDK's, in their order."""
+        json = _LeanJson()
+        super().__init__(
+            *(
+                json if each.encoding == json.encoding else each
+                for each in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
 
 
 class PlainFailures(DefaultFailureConverter):
@@ -185,6 +225,7 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_heartbeat_throttle_interval=_THROTTLE,
             default_heartbeat_throttle_interval=_THROTTLE,
+            build_id=version("mainspring"),  # else the SDK hashes every loaded module's code at start
         )
         try:
             async with worker:
@@ -214,6 +255,7 @@ def _drop_quietly() -> None:
 async def _world(project: Project, client: Client, settings: Settings) -> AsyncGenerator[World]:
     from mainspring.adapters.payloads import check_storage, item_limit
     from mainspring.adapters.store_memory import open_sqlite
+    from mainspring.adapters.tokens import count, window
 
     _writable(settings.state)
     await check_storage(settings.payload_address, settings.payload_folder)
@@ -230,6 +272,7 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
                 price=_price,
                 memory=project.memory or own,
                 exporter=exporter,
+                gauge=Gauge(counter=lambda model: partial(count, model), window=window),
                 item_limit=item_limit(client.data_converter, ITEM_LIMIT),
             )
     finally:

@@ -252,6 +252,8 @@ def _replied(turn: Turn, event: Replied) -> Move:
         return _dispatch(turn, event.verdicts)
     if event.problem:
         return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=event.problem)),)))
+    if turn.notes and turn.replies < turn.limit:  # said while the model answered: it has not read them
+        return _ask_model(turn)
     return turn, (Finish(text=event.text),)
 
 

@@ -17,7 +17,7 @@ from mainspring.durable.failures import failure
 BACKLOG = 100
 """How many messages may wait; one more is refused in words."""
 KEPT = 50
-"""How many exchanges can be read again; older answers stand in the history."""
+"""How many answers can be read again; older ones stand in the history."""
 LENGTH = 64 * 1024
 """Bytes of one message."""
 
@@ -107,7 +107,7 @@ class Session:
     def _note(self, exchange: Exchange) -> Exchange:
         self._exchanges[exchange.message] = exchange
         closed = [number for number in self._exchanges if not self.is_open(number)]
-        for number in closed[: max(0, len(self._exchanges) - KEPT)]:
+        for number in closed[:-KEPT]:
             del self._exchanges[number]
         return exchange
 

@@ -15,6 +15,7 @@ from mainspring.contracts.carried import Exchange
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message
 from mainspring.core.tool import Context, Tool
+from mainspring.durable import session
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, fail, say
@@ -305,6 +306,45 @@ async def test_a_run_with_an_input_is_no_session(mainspring: Bench, update: str)
 
 
 # The backlog
+
+
+async def test_a_full_backlog_refuses_one_more(mainspring: Bench) -> None:
+    """A hundred messages may wait; the next is refused until one of them is answered."""
+    model = Echo()
+    model.go.clear()
+    run = await mainspring.start(pilot(), model=model)
+    for begin in range(0, 100, 5):
+        await asyncio.gather(*(run.send(f"{number}") for number in range(begin, begin + 5)))
+
+    refusal = await run.refusal_of("send", "one more")
+    model.go.set()
+    await run.reply(1)
+    await run.send("one more")
+
+    assert refusal == "100 messages wait already. Send this one once some are answered."
+    assert (await run.reply(101)).answer == "one more (101)"
+
+
+async def test_an_answer_can_be_read_while_many_messages_wait(
+    mainspring: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait, the newest answers stay; the oldest go first, and asking for one of those is refused."""
+    monkeypatch.setattr(session, "KEPT", 2)
+    model = Echo()
+    model.go.clear()
+    run = await mainspring.start(pilot(), model=model)
+    for number in range(1, 6):
+        await run.send(f"{number}")
+
+    first = asyncio.create_task(run.reply(1))
+    await model.asked.wait()
+    model.go.set()
+    answers = [await first, await run.reply(5)]
+    kept = await messages(run)
+
+    assert [each.answer for each in answers] == ["1 (1)", "5 (5)"]
+    assert [each.message for each in kept] == [4, 5]
+    assert (await run.refusal_of("reply", 1)).endswith("There is: 4 to 5.")
 
 
 # Steering

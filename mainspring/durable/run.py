@@ -37,6 +37,7 @@ class AnyRun:
     def __init__(self, args: Sequence[RawValue]) -> None:
         """Updates may come before the first step, so what answers them is there first."""
         self._carried = read_carried(args)
+        self._is_session = _is_session(self._carried, args)
         self._updates = Updates(self._carried.updates if self._carried else ())
         self._session = Session(self._carried.mail if self._carried else Mail())
         self._traffic = Traffic(lambda: is_full(self._updates.count))
@@ -249,7 +250,7 @@ class AnyRun:
         return self._approvals.number_in(form, verb)
 
     def _must_be_session(self, verb: str) -> None:
-        if self._running and self._running.given.input is not None:
+        if not self._is_session:
             raise failure("NotAccepted", f"This run is no session, so there is no {verb}. Start one without an input.")
 
     def _steer(self, note: str) -> str:
@@ -280,6 +281,14 @@ class AnyRun:
         if outcome not in _ANSWERS:
             raise failure("NotAccepted", f"outcome is {outcome!r}; it must be one of {', '.join(map(repr, _ANSWERS))}.")
         return _ANSWERS[outcome], rest
+
+
+def _is_session(carried: Carried | None, args: Sequence[RawValue]) -> bool:
+    """Whether messages may come: known from the start, since they may come with it."""
+    try:
+        return (carried.given if carried else _read(args)).input is None
+    except ApplicationError:  # the run is about to fail of it
+        return False
 
 
 def _let_in(refusal: str) -> None:

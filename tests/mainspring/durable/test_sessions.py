@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import WithStartWorkflowOperation, WorkflowFailureError
+from temporalio.client import WithStartWorkflowOperation, WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import TimeSkipper
 
@@ -303,6 +303,25 @@ async def test_a_run_with_an_input_is_no_session(mainspring: Bench, update: str)
     refusal = await run.refusal_of(update, None if update == "finish" else "Hello")
 
     assert refusal == f"This run is no session, so there is no {update}. Start one without an input."
+
+
+async def test_a_run_with_an_input_takes_no_message_before_it_is_admitted_either(mainspring: Bench) -> None:
+    """A message that comes with the start is refused, not taken and forgotten."""
+    settings = mainspring.settings(model="test:model")
+    await mainspring.work(Project(pilot(), models={"test:model": Echo()}), settings)
+    start: Any = WithStartWorkflowOperation(
+        "pilot",
+        "Go",
+        id="no-session",
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    update: Any = mainspring.client.execute_update_with_start_workflow
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await update("send", "Hello", start_workflow_operation=start)
+
+    assert "This run is no session" in str(refused.value.cause)
 
 
 # The backlog

@@ -409,6 +409,20 @@ async def test_a_note_in_an_idle_session_is_read_with_the_next_message(mainsprin
     assert [(message.role, message.text) for message in heard(model)[-2:]] == [("user", "Again"), ("note", "Be brief.")]
 
 
+async def test_a_note_while_the_run_is_paused_is_read_when_it_goes_on(mainspring: Bench) -> None:
+    """Pause, add a note, resume: the model call that was held back takes the note along."""
+    model = Echo()
+    run = await mainspring.start(pilot(), model=model)
+    await run.update("pause")
+    await run.send("Hello")
+
+    await run.update("steer", "Be brief.")
+    await run.update("resume")
+    await run.reply(1)
+
+    assert [message.text for message in heard(model)] == ["Hello", "Be brief."]
+
+
 # Pausing
 
 

@@ -72,6 +72,8 @@ class Conversation:
             )
         )
         run.talks[thread] = self
+        while run.notes:
+            self.note(run.notes.pop(0))
 
     @property
     def head(self) -> Head:

@@ -60,6 +60,7 @@ class AnyRun:
             refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
             carried = admitted(given, admission)
         self._running = running = Running(cast("Carried", carried), self._approvals, self._traffic, local=local)
+        running.notes += self._notes
         try:
             _let_in(refusal)
             if given and local and is_too_slow(running.spec):
@@ -121,8 +122,6 @@ class AnyRun:
             return RunResult(answer=answer, result=result, totals=running.final_totals())
         agent = running.spec.agent(running.spec.name)
         talk = Conversation(running, agent, "")
-        for note in self._notes:
-            talk.note(note)
         answer = await (self._session.serve(talk) if given is None else talk.hold(given))
         typed = read_answer(answer) if agent.result_schema and answer else None
         return RunResult(answer=text_of(answer), result=typed, totals=running.final_totals())

@@ -14,6 +14,7 @@ from mainspring import Agent, tool
 from mainspring.contracts.carried import Exchange
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message
+from mainspring.core.spec import Mode
 from mainspring.core.tool import Context, Tool
 from mainspring.durable import session
 from mainspring.ports.model import ModelReply, ModelRequest
@@ -421,6 +422,27 @@ async def test_a_note_while_the_run_is_paused_is_read_when_it_goes_on(mainspring
     await run.reply(1)
 
     assert [message.text for message in heard(model)] == ["Hello", "Be brief."]
+
+
+@pytest.mark.parametrize("mode", ["turn", "fast"])
+async def test_a_note_that_comes_with_the_start_is_read(mainspring: Bench, mode: Mode) -> None:
+    """A note may come before the run is admitted; it is kept until there is a model to read it."""
+    settings = mainspring.settings(model="test:model")
+    model = Echo()
+    await mainspring.work(Project(pilot(mode=mode), models={"test:model": model}), settings)
+    start: Any = WithStartWorkflowOperation(
+        "pilot",
+        "Go",
+        id=f"steered-{mode}",
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    update: Any = mainspring.client.execute_update_with_start_workflow
+
+    await update("steer", "Be brief.", start_workflow_operation=start)
+    await (await start.workflow_handle()).result()
+
+    assert [message.text for message in heard(model)] == ["Go", "Be brief."]
 
 
 # Pausing

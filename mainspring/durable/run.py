@@ -54,8 +54,8 @@ class AnyRun:
         carried, refusal = self._carried, ""
         given = None if carried else _read(args)
         local = workflow.patched(names.LOCAL)
+        workflow.set_current_details(card.working(workflow.info().workflow_type))
         if given:
-            workflow.set_current_details(card.working(workflow.info().workflow_type))
             admission = await admit(given, local=local)
             refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
             carried = admitted(given, admission)

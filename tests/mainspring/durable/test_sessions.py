@@ -488,6 +488,40 @@ def ended(history: Any, step: str) -> bool:
     return step in {asked.get(number) for number in done}
 
 
+async def test_a_pause_shows_on_the_runs_page(mainspring: Bench) -> None:
+    """The card says that the run is paused, and how it goes on; afterwards it does not."""
+    run = await mainspring.start(pilot(), model=Echo())
+
+    await run.update("pause")
+    paused = await card(run)
+    await run.update("resume")
+    going = await card(run)
+
+    assert paused.startswith("### Paused")
+    assert "`resume`" in paused
+    assert going.startswith("Working:")
+
+
+async def test_a_pause_that_comes_with_the_start_shows_too(mainspring: Bench) -> None:
+    """A run may be paused before it is admitted; its page says so from then on."""
+    settings = mainspring.settings(model="test:model")
+    await mainspring.work(Project(pilot(), models={"test:model": Echo()}), settings)
+    start: Any = WithStartWorkflowOperation(
+        "pilot",
+        args=[],
+        id="paused-at-start",
+        task_queue=settings.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    update: Any = mainspring.client.execute_update_with_start_workflow
+
+    await update("pause", start_workflow_operation=start)
+    run = TestRun(await start.workflow_handle(), TimeSkipper(mainspring.client))
+    await run.send("Hello")
+
+    assert (await card(run)).startswith("### Paused")
+
+
 async def test_a_paused_run_still_takes_decisions(mainspring: Bench) -> None:
     """A person may decide while the run is paused; the call runs once it goes on."""
     run = await mainspring.start(pilot(), "Go", model=ScriptedModel(call("launch", pad=3), say("Gone.")))

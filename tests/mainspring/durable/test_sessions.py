@@ -251,6 +251,20 @@ async def test_a_refused_message_is_told_as_the_answer(mainspring: Bench, tmp_pa
     assert len(model.requests) == 1
 
 
+async def test_an_inner_agents_input_rule_refuses_a_message_too(mainspring: Bench, tmp_path: Path) -> None:
+    """As with a run's input, the rules of every agent within reach are asked, before anything is spent."""
+    (tmp_path / "rules.yaml").write_text(RULES)
+    inner: Agent[str] = Agent("inner", instructions="Help.", description="Helps.", rules=tmp_path / "rules.yaml")
+    model = Echo()
+    run = await mainspring.start(Agent("outer", instructions="Lead.", tools=[inner]), model=model)
+
+    await run.send("This message is far too long.")
+    refused = await run.reply(1)
+
+    assert (refused.status, refused.answer) == ("failed", "The rule 'brief' refused the input: Be brief.")
+    assert not model.requests
+
+
 @pytest.mark.parametrize(
     ("update", "form", "sentence"),
     [

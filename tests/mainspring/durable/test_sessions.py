@@ -381,6 +381,32 @@ async def test_an_answer_can_be_read_while_many_messages_wait(
     assert (await run.refusal_of("reply", 1)).endswith("There is: 4 to 5.")
 
 
+async def test_messages_that_wait_are_bounded_in_bytes(mainspring: Bench) -> None:
+    """They are carried along where the run continues as new, so a few large ones fill the backlog too."""
+    model = Echo()
+    model.go.clear()
+    run = await mainspring.start(pilot(), model=model)
+    for _ in range(4):
+        await run.send("x" * 60_000)
+
+    refusal = await run.refusal_of("send", "x" * 60_000)
+
+    sentence = "The messages that wait have 240000 bytes, and at most 262144 fit."
+    assert refusal == f"{sentence} Send this one once some are answered."
+    assert (await run.send("a short one")).message == 5
+
+
+async def test_answers_are_bounded_in_bytes(mainspring: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large answers push out the oldest ones; the newest can always be read."""
+    monkeypatch.setattr(session, "KEPT_BYTES", 30)
+    run = await mainspring.start(pilot(), model=Echo())
+
+    for text in ("a", "b", "x" * 40, "y" * 20, "z"):
+        await run.reply((await run.send(text)).message)
+
+    assert [each.message for each in await messages(run)] == [4, 5]
+
+
 # Steering
 
 

@@ -207,6 +207,12 @@ def check_version(version: int) -> None:
         )
 
 
+def with_notes(turn: Turn, command: CallModel) -> tuple[Turn, CallModel]:
+    """A model call that begins only now, with the notes that came since it was commanded."""
+    new = (*command.new, *turn.notes)
+    return _with(turn, new=new, notes=()), command.model_copy(update={"new": new})
+
+
 def _begin(turn: Turn, event: Begin) -> Move:
     return _ask_model(_with(turn, new=event.new, replies=0, repairs=0, compacted=False))
 

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test check format docs lock clean distclean
+.PHONY: help env demo test long check format docs lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -19,6 +19,9 @@ demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 
 test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
+
+long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
+	@$(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
 
 check: $(STAMP) ## format, lint, types, layers
 	@echo "ruff format"

@@ -109,7 +109,10 @@ class Answered(Record):
 
 
 class Carried(Record):
-    """A run between two executions. `memo` has what a graph's steps gave, by step; `part` counts executions."""
+    """A run between two executions. `memo` has what a graph's steps gave, by step; `part` counts executions.
+
+    `notes` came before there was an agent to read them.
+    """
 
     carried: Literal[1]
     run: RunRef
@@ -124,6 +127,7 @@ class Carried(Record):
     questions: Questions = Questions()
     mail: Mail = Mail()
     paused: bool = False
+    notes: tuple[str, ...] = ()
     updates: tuple[Answered, ...] = ()
     memo: dict[str, str] = Field(default_factory=dict)
     unknown: dict[str, str] = Field(default_factory=dict)

@@ -63,7 +63,7 @@ class Approvals:
         """Show what waits on the run's page, with what the run was given."""
         self._indexed = carried.indexed
         self._asked_with, self._asked_by = carried.given.input or "", carried.given.user
-        self._paused = carried.paused
+        self._paused = self._paused or carried.paused
         self._is_session = carried.given.input is None
         if self._open:
             self._show()

@@ -72,7 +72,7 @@ $(STAMP): requirements.lock pyproject.toml
 	python=; \
 	for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
-	    python=$$("$$candidate" -c 'import sys; print(sys.executable)'); break; \
+	    python=$$("$$candidate" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'); break; \
 	  fi; \
 	done; \
 	if [ -z "$$python" ]; then \

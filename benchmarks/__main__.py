@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
-from benchmarks import publish, sleeping
+from benchmarks import publish, sleeping, waits
 from benchmarks.catalogue import BY_NAME, ENTRIES, Entry
 from benchmarks.child import StackError
 from benchmarks.environments import HOME, ROOT, Missing
@@ -18,25 +20,27 @@ from benchmarks.runner import Runner, import_seconds, machine, servers, usable
 from benchmarks.targets import FAST, SLOW, STEP, TURN
 
 RESULTS = ROOT / "benchmarks" / "results.json"
-SLEEPERS = 200
-"""How many sleeping runs a full benchmark has; `make bench-sleep` has more."""
+SLEEPERS = 1000
+"""How many runs sleep where N does not say it."""
 
 
-async def bench(names: list[str], turns: tuple[int, ...], repeat: int, *, beside: bool) -> None:
-    """Measure, round by round, then write what was measured."""
+async def bench(names: list[str], turns: tuple[int, ...], repeat: int, *, beside: bool, file: Path) -> None:
+    """Measure, round by round, then write what was measured; `beside` is all that a full benchmark measures once."""
     asked = [BY_NAME[name] for name in names]
     results = Results(machine(), list(turns), repeat, full=beside and len(names) == len(ENTRIES))
     async with servers(asked) as running:
         entries = usable(asked, running, results)
         runner = Runner(results, running)
         for number in range(1, repeat + 1):
-            for entry in entries if number % 2 else reversed(entries):  # no stack always follows the same one
-                await runner.take_turn(entry, rounds(turns), f"{number}/{repeat}")
+            order = entries if number % 2 else entries[::-1]  # no stack always follows the same one
+            for place, entry in enumerate(order, start=1):
+                label = f"round {number} of {repeat}, stack {place} of {len(order)}:"
+                await runner.take_turn(entry, rounds(turns), label)
         if any(entry.is_ours for entry in entries):
             results.imports = await import_seconds(max(3, repeat))
         if beside:
             await _beside(runner, results, entries)
-    publish.write(results, RESULTS)
+    publish.write(results, file)
 
 
 async def _beside(runner: Runner, results: Results, entries: list[Entry]) -> None:
@@ -44,26 +48,34 @@ async def _beside(runner: Runner, results: Results, entries: list[Entry]) -> Non
     here = {entry.name for entry in entries}
     for entry in entries:
         if cases := once(entry):
-            await runner.take_turn(entry, cases, "once")
-    try:
-        if FAST in here:
+            await runner.take_turn(entry, cases, "once:")
+    if FAST in here:
+        with _noting("a busy run", results):
             results.answers = await _answers(runner)
-        if stack := next((name for name in (TURN, STEP) if name in here), ""):
+    if stack := next((name for name in (TURN, STEP) if name in here), ""):
+        with _noting("sleeping runs", results):
             results.sleep = await sleeping.measure(runner, stack, SLEEPERS)
-    except StackError as error:
+    if waits.STACK in here:
+        with _noting("waits of the server", results):
+            results.waits = await waits.measure(results)
+
+
+@contextlib.contextmanager
+def _noting(name: str, results: Results) -> Iterator[None]:
+    """Write down what could not be measured, and go on."""
+    try:
+        yield
+    except (StackError, Missing) as error:
         print(f"failed: {error}")
-        results.not_run["answers and sleeping runs"] = str(error)
+        results.not_run[name] = str(error)
 
 
 async def _answers(runner: Runner) -> dict[str, float]:
     entry, job = BY_NAME[FAST], Job(TURNS[-1], SLOW)
-    print(f"once {FAST}: a query, an update and a cancellation of a busy run … ", end="", flush=True)
-    child = await runner.begin(entry, [job])
-    try:
+    print(f"once: {FAST}: a query, an update and a cancellation of a busy run … ", end="", flush=True)
+    async with await runner.begin(entry, [job]) as child:
         [key] = runner.keys(entry, 1)
         answers: dict[str, float] = await child.ask("answers", 120, turns=job.turns, latency=job.latency, key=key)
-    finally:
-        await child.quit()
     print(", ".join(f"{seconds:.2f} s" for seconds in answers.values()))
     return answers
 
@@ -83,6 +95,7 @@ def main() -> int:
     parser.add_argument("--stacks", default="", help=f"some of: {', '.join(BY_NAME)}")
     parser.add_argument("--turns", default="", help="lengths of runs, such as 4,50")
     parser.add_argument("--repeat", default="", help="rounds (3)")
+    parser.add_argument("--results", default=RESULTS, type=Path, help="the file for what was measured")
     parser.add_argument("--sleep", metavar="N", default="", help="measure N sleeping runs instead")
     given = parser.parse_args()
     try:
@@ -100,7 +113,7 @@ def _work(given: argparse.Namespace) -> Coroutine[Any, Any, None]:
         return sleep(_number(given.sleep, "N"), names[0] if given.stacks else TURN)
     lengths = [length for length in given.turns.replace(" ", ",").split(",") if length]
     turns = tuple(sorted({_number(length, "TURNS") for length in lengths})) or TURNS
-    return bench(names, turns, _number(given.repeat or "3", "REPEAT"), beside=not given.turns)
+    return bench(names, turns, _number(given.repeat or "3", "REPEAT"), beside=not given.turns, file=given.results)
 
 
 def _number(text: str, name: str) -> int:

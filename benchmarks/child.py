@@ -7,9 +7,9 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import psutil
@@ -28,7 +28,7 @@ class StackError(Exception):
 
 
 class Child:
-    """A running stack. Made by `Child.begin`; `kill` leaves nothing of it."""
+    """A running stack, made by `Child.begin`. As a context manager it quits in the end, or is killed after an error."""
 
     def __init__(self, entry: Entry, place: Place, process: asyncio.subprocess.Process, log: Path, born: float) -> None:
         """Wrap a process that was just started."""
@@ -100,6 +100,16 @@ class Child:
         answer: dict[str, Any] = await self.ask("run", within, job=dataclasses.asdict(job), keys=keys, at_once=at_once)
         return answer
 
+    async def __aenter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it; nobody waits for its work after an error, or when the benchmark is stopped."""
+        await (self.kill() if kind or self.broken else self.quit())
+
     async def quit(self) -> None:
         """End it in order, by force after twenty seconds."""
         assert self._process.stdin is not None  # noqa: S101 - opened above
@@ -148,15 +158,3 @@ def processor_time(pid: int) -> float:
                 # Linux alone tells what ended children spent.
                 total += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
     return total
-
-
-def children_named(name: str) -> int:
-    """The process id of the child of this process that runs the program `name`.
-
-    Raises:
-        LookupError: there is none.
-    """
-    for process in psutil.Process().children():
-        if name in process.name():
-            return int(process.pid)
-    raise LookupError(f"{sys.argv[0]}: there is no child process {name!r}")

@@ -26,7 +26,7 @@ def python_of(lock: str) -> Path:
     text = (LOCKS / f"{lock}.txt").read_bytes() + sys.version.encode()
     stamp, home = hashlib.sha256(text).hexdigest(), HOME / "environments" / lock
     python, mark = home / "bin" / "python", home / ".from-lock"
-    if mark.is_file() and mark.read_text() == stamp:
+    if python.exists() and mark.is_file() and mark.read_text() == stamp:
         return python
     print(f"Making the environment of {lock!r} (once)", flush=True)
     shutil.rmtree(home, ignore_errors=True)
@@ -34,7 +34,8 @@ def python_of(lock: str) -> Path:
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     _call(lock, [uv, "venv", "--quiet", "--no-config", "--python", sys.executable, str(home)])
     install = [uv, "pip", "install", "--quiet", "--no-config", "--python", str(python), "--require-hashes"]
-    _call(lock, [*install, "-r", str(LOCKS / f"{lock}.txt")])
+    # Compiled here, as pip does it: else the first start of a stack would pay for it.
+    _call(lock, [*install, "--compile-bytecode", "-r", str(LOCKS / f"{lock}.txt")])
     mark.write_text(stamp)
     return python
 

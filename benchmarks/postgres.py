@@ -14,6 +14,7 @@ from typing import Self
 import psutil
 
 from benchmarks.environments import Missing
+from mainspring.devserver import end_with_parent
 
 STARTS_WITHIN = 30.0
 USER = "bench"
@@ -112,6 +113,7 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - calls nothing but two system calls
             )
         end = time.monotonic() + STARTS_WITHIN
         ready = [_program("pg_isready"), "--quiet", "--host", str(self.folder)]

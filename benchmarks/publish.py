@@ -19,15 +19,17 @@ def write(results: Results, file: Path) -> None:
     print(f"\n{report.one_run(figures)}\n\n{report.beside(figures)}\n")
     if results.sleep:
         print(f"{report.sleeping(results.sleep)}\n")
+    if results.waits:
+        print(f"{report.waits(results.waits)}\n")
     for name, why in results.not_run.items():
-        print(f"{name} was not run: {why}")
+        print(f"{name}: not run: {why}")
     print("\n".join(report.verdict_lines(figures)))
     results.write(file)
-    print(f"\nThe results are in {file.relative_to(ROOT)}.")
+    print(f"\nThe results are in {file}.")
     if results.full:
         _publish(results, file)
     else:
-        print(f"{PAGE.relative_to(ROOT)} stays as it is: a run without STACKS and TURNS writes it.")
+        print(f"{PAGE.relative_to(ROOT)} stays as it is: only a run without STACKS and TURNS writes it.")
 
 
 def show_sleep(results: Results) -> None:

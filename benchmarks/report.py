@@ -6,7 +6,7 @@ from statistics import median
 from benchmarks.catalogue import ENTRIES
 from benchmarks.figures import MANY, Dies, Figures, NotRun
 from benchmarks.job import PAGE_BYTES, PAYLOAD_PER_TURN, REPLY_BYTES
-from benchmarks.results import Results, Sleep
+from benchmarks.results import Results, Sleep, Wait
 from benchmarks.targets import FAST, KB, MB, SLOW, TIMES, targets
 
 NONE = "–"  # noqa: RUF001 - a dash
@@ -38,6 +38,16 @@ How to read it:
 - {NONE} means that there is no such figure, or that it was not measured. A case that takes longer than 20 s is measured
   once.
 """
+WAITS = """
+`temporal server start-dev` looks at most 20 times a second for tasks to hand on to workers
+(`history.transferProcessorMaxPollRPS`), save for a first burst. A worker gets its activities with the answer to a
+workflow task, so they wait for nothing; but each workflow task has to be handed on. So the first steps of a run with
+an instant model are quick, and from then on each takes 50 ms, whatever the framework: the wait fills up what the work
+leaves. With a slow model fewer tasks come than may be handed on, and none waits. A Temporal cluster has this rate for
+each of its shards, of which it has hundreds; the development server has one.
+
+`mainspring dev` raises the rate and has SQLite write to a log; all stacks here are measured on that server.
+"""
 IMAGES = {
     "benchmark-time.svg": "Seconds of one run by its length, one line for each stack, both axes logarithmic",
     "benchmark-history.svg": "Bytes of history by the length of a run, one line for each stack, both axes logarithmic",
@@ -62,6 +72,7 @@ def page(results: Results, settings: str) -> str:
         *_long(f),
         *_answers(results),
         *(["## Runs that wait for a person", sleeping(results.sleep)] if results.sleep else []),
+        *(["## What a step waits for", WAITS.strip(), waits(results.waits)] if results.waits else []),
         *(["## Worker settings, and what they were measured at", settings.strip()] if settings.strip() else []),
         *_not_run(results),
     ]
@@ -116,9 +127,29 @@ def sleeping(sleep: Sleep) -> str:
     return _table(("Sleeping runs", ""), rows)
 
 
+def waits(found: Sequence[Wait]) -> str:
+    """The table of ways to start the development server."""
+    rows = [
+        (
+            wait.server,
+            f"{_median(wait.seconds):.2f}",
+            f"{wait.early * 1000:.1f}",
+            f"{wait.late * 1000:.1f}",
+            f"{wait.activity * 1000:.1f}",
+        )
+        for wait in found
+    ]
+    head = ("Server", "p50 s, T = 50", "workflow task waits ms, first 10", "last 50", "activity waits ms")
+    return _table(head, rows)
+
+
 def verdict_lines(f: Figures) -> list[str]:
-    """One line for each target, as they are printed."""
-    return [target.verdict(f)[1] for target in targets()]
+    """One line for each target, as they are printed; of a part of the benchmark, for what it measured."""
+    said = [target.verdict(f) for target in targets()]
+    lines = [line for verdict, line in said if verdict != "not run" or f.results.full]
+    if missing := len(said) - len(lines):
+        lines.append(f"{missing} more targets need other stacks, lengths or a full run.")
+    return lines
 
 
 def _verdicts(f: Figures) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -50,13 +51,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Sleep:
-    """Runs that wait for an approval: memory of the worker in bytes, times in seconds.
+    """Runs that wait for an approval, `in_cache` of them in the worker's cache: memory in bytes, times in seconds.
 
     `empty` and `cached` are of the worker that started them, before and after. `fresh` and `beside` are of new
     workers, with no run on the server and with all of them asleep. `warm` and `cold` are the times to wake one.
     """
 
     runs: int
+    in_cache: int
     empty: int
     cached: int
     fresh: int
@@ -65,10 +67,20 @@ class Sleep:
     cold: tuple[float, ...]
     started: float
 
-    @property
-    def in_cache(self) -> int:
-        """How many the worker keeps in memory: the SDK's default bound is 1,000."""
-        return min(self.runs, 1000)
+
+@dataclass(frozen=True)
+class Wait:
+    """Runs of one job on one way to start the development server, in seconds.
+
+    `early` and `late` are the medians of what a workflow task waits for a worker, at the start and at the end of a
+    run; `activity` of what an activity waits.
+    """
+
+    server: str
+    seconds: tuple[float, ...]
+    early: float
+    late: float
+    activity: float
 
 
 @dataclass
@@ -84,11 +96,13 @@ class Results:
     samples: list[Sample] = field(default_factory=list)
     imports: list[float] = field(default_factory=list)
     answers: dict[str, float] = field(default_factory=dict)
+    waits: list[Wait] = field(default_factory=list)
     sleep: Sleep | None = None
 
     def write(self, file: Path) -> None:
         """Keep it."""
-        file.write_text(json.dumps(_rounded(dataclasses.asdict(self)), indent=1) + "\n", encoding="utf-8")
+        values = _rounded(dataclasses.asdict(self))
+        file.write_text("{\n" + ",\n".join(_lines(values)) + "\n}\n", encoding="utf-8")
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -96,12 +110,23 @@ class Results:
         kept = json.loads(file.read_text(encoding="utf-8"))
         kept["starts"] = [Start(**each) for each in kept["starts"]]
         kept["samples"] = [Sample(**_with_tuples(each)) for each in kept["samples"]]
+        kept["waits"] = [Wait(**_with_tuples(each)) for each in kept["waits"]]
         kept["sleep"] = Sleep(**_with_tuples(kept["sleep"])) if kept["sleep"] else None
         return cls(**kept)
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _lines(values: dict[str, Any]) -> Iterator[str]:
+    """A line for each value, and for each of a list of records."""
+    for name, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = ",\n".join(f"  {json.dumps(row)}" for row in value)
+            yield f" {json.dumps(name)}: [\n{rows}\n ]"
+        else:
+            yield f" {json.dumps(name)}: {json.dumps(value)}"
 
 
 def _rounded(value: Any) -> Any:

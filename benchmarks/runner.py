@@ -21,7 +21,7 @@ from temporalio.service import RPCError
 
 from benchmarks import history
 from benchmarks.catalogue import Entry
-from benchmarks.child import Child, StackError, children_named, processor_time
+from benchmarks.child import Child, StackError, processor_time
 from benchmarks.environments import Missing, python_of
 from benchmarks.job import Job
 from benchmarks.plan import FIRST, LONGEST, NOT_TWICE, Case, jobs
@@ -29,7 +29,7 @@ from benchmarks.postgres import Postgres
 from benchmarks.protocol import Place
 from benchmarks.results import Results, Sample, Start
 from mainspring import Agent
-from mainspring.devserver import DevServer
+from mainspring.devserver import OPTIONS, DevServer
 
 
 @dataclass
@@ -38,7 +38,6 @@ class Servers:
 
     temporal: DevServer
     client: Client
-    temporal_pid: int
     folder: Path
     postgres: Postgres | None
     no_postgres: str
@@ -46,14 +45,14 @@ class Servers:
     def pid(self, entry: Entry) -> int:
         """The server that a stack keeps its runs in."""
         if entry.server == "temporal":
-            return self.temporal_pid
+            return self.temporal.pid
         assert self.postgres is not None  # noqa: S101 - the stack was left out otherwise
         return self.postgres.pid
 
 
 @asynccontextmanager
-async def servers(entries: Iterable[Entry]) -> AsyncGenerator[Servers]:
-    """A Temporal server on a SQLite file, and a PostgreSQL where a stack needs one."""
+async def servers(entries: Iterable[Entry], options: Sequence[tuple[str, str]] = OPTIONS) -> AsyncGenerator[Servers]:
+    """A Temporal server as `mainspring dev` starts it, for all stacks, and a PostgreSQL where one needs it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         postgres, why = None, ""
@@ -62,9 +61,9 @@ async def servers(entries: Iterable[Entry]) -> AsyncGenerator[Servers]:
                 postgres = stack.enter_context(Postgres())
             except Missing as missing:
                 why = str(missing)
-        async with DevServer(folder / "temporal", port=0, ui_port=0) as temporal:
+        async with DevServer(folder / "temporal", port=0, ui_port=0, options=options) as temporal:
             client = await Client.connect(temporal.address)
-            yield Servers(temporal, client, children_named("temporal"), folder, postgres, why)
+            yield Servers(temporal, client, folder, postgres, why)
 
 
 class Runner:
@@ -111,9 +110,12 @@ class Runner:
                 self.results.samples.append(sample)
                 if sample.failed or sample.wall > NOT_TWICE:
                     self._settled.add((entry.name, case))
-        finally:
+        except BaseException:
             if child is not None:
-                await (child.kill() if child.broken else child.quit())
+                await child.kill()  # nobody waits for its work when the benchmark is stopped
+            raise
+        if child is not None:
+            await (child.kill() if child.broken else child.quit())
 
     async def _first_run(self, entry: Entry, for_jobs: Sequence[Job], label: str) -> Child | None:
         """Start a stack and do its first run; None, and the reason written down, where that fails."""
@@ -122,11 +124,13 @@ class Runner:
         try:
             child = await self.begin(entry, for_jobs)
             await child.run(FIRST, self.keys(entry, 1), 1, LONGEST)
-        except (StackError, Missing) as error:
-            print(error)
-            self.results.not_run[entry.name] = str(error)
+        except BaseException as error:
             if child is not None:
                 await child.kill()
+            if not isinstance(error, StackError | Missing):
+                raise
+            print(error)
+            self.results.not_run[entry.name] = str(error)
             return None
         first = child.age
         print(f"first run after {first:.2f} s")

@@ -24,9 +24,9 @@ async def measure(runner: Runner, stack: str, runs: int) -> Sleep:
     """
     entry = BY_NAME[stack]
     keys = runner.keys(entry, runs)
-    fresh = await _resting(await runner.begin(entry, ()), quit_it=True)
-    child = await runner.begin(entry, ())
-    try:
+    async with await runner.begin(entry, ()) as child:
+        fresh = await _resting(child)
+    async with await runner.begin(entry, ()) as child:
         await _warm_up(child, runner.keys(entry, WARM_UP))
         empty = await _resting(child)
         start = time.perf_counter()
@@ -34,25 +34,18 @@ async def measure(runner: Runner, stack: str, runs: int) -> Sleep:
         started = time.perf_counter() - start
         cached = await _resting(child)
         warm = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[-WOKEN:]]
-    finally:
-        await child.quit()
+        bound = int(await child.ask("cache_size", PATIENCE))
     # A new worker under the old one's queue: the runs are on the server, none is in its memory.
-    child = await runner.begin(entry, (), queue=child.queue)
-    try:
+    async with await runner.begin(entry, (), queue=child.queue) as child:
         beside = await _resting(child)
         cold = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[:WOKEN]]
-    finally:
-        await child.quit()
-    return Sleep(runs, empty, cached, fresh, beside, tuple(warm), tuple(cold), started)
+    return Sleep(runs, min(runs, bound), empty, cached, fresh, beside, tuple(warm), tuple(cold), started)
 
 
-async def _resting(child: Child, *, quit_it: bool = False) -> int:
+async def _resting(child: Child) -> int:
     """What a worker holds once it has nothing to do."""
     await asyncio.sleep(SETTLES)
-    memory = child.memory
-    if quit_it:
-        await child.quit()
-    return memory
+    return child.memory
 
 
 async def _warm_up(child: Child, keys: list[str]) -> None:

@@ -23,6 +23,8 @@ from mainspring.settings import Settings
 
 MODEL = "bench:scripted"
 SLEEPER = "sleeper"
+WHOLE, ROOMY = 200, 1_000_000
+"""Up to so many turns the model is given the whole conversation, as the peers' is; longer ones are made shorter."""
 FAST_TASK_TIMEOUT = timedelta(seconds=2)
 """A `fast` run wants it: while a model call runs, queries and updates wait for the end of the workflow task."""
 
@@ -44,9 +46,7 @@ class Scripted(Model):
 
     async def reply(self, request: ModelRequest) -> ModelReply:
         """One reply, by how many this agent gave before."""
-        said = getattr(request, "replies", None)
-        if said is None:
-            said = sum(message.role == "assistant" for message in request.messages)
+        said = sum((message.role == "assistant") + getattr(message, "replies", 0) for message in request.messages)
         if request.agent == SLEEPER:
             return _reply("Done." if said else "", [] if said else [("pay", {"amount": 1})])
         turns, milliseconds = map(int, request.agent.split("-")[1:])
@@ -67,13 +67,19 @@ def name_of(job: Job) -> str:
 def agent_of(job: Job, mode: str) -> Agent:
     """The agent of one job, with a step limit that lets it end."""
     return Agent(
-        name_of(job), instructions=INSTRUCTIONS, tools=[read_page], model=MODEL, max_steps=job.turns + 2, **_mode(mode)
+        name_of(job),
+        instructions=INSTRUCTIONS,
+        tools=[read_page],
+        model=MODEL,
+        max_steps=job.turns + 2,
+        **_known(mode=mode, **({} if job.turns > WHOLE else {"context": ROOMY})),
     )
 
 
-def _mode(mode: str) -> dict[str, Any]:
-    """The mode, where this version lets an author choose one."""
-    return {"mode": mode} if "mode" in inspect.signature(Agent.__init__).parameters else {}
+def _known(**options: Any) -> dict[str, Any]:
+    """What of these this version lets an author choose."""
+    known = inspect.signature(Agent.__init__).parameters
+    return {name: value for name, value in options.items() if name in known}
 
 
 class OnMainspring(Stack):
@@ -87,12 +93,12 @@ class OnMainspring(Stack):
 
     async def start(self, place: Place) -> None:
         """Connect and work, as `mainspring.serve.run` does."""
-        sleeper = Agent(SLEEPER, instructions="Pay the invoice.", tools=[pay], model=MODEL, **_mode(self.mode))
+        sleeper = Agent(SLEEPER, instructions="Pay the invoice.", tools=[pay], model=MODEL, **_known(mode=self.mode))
         agents = [agent_of(job, self.mode) for job in place.jobs]
         project = Project(sleeper, *agents, models={MODEL: Scripted()})
         self.settings = Settings(model=MODEL, state=Path(place.folder), task_queue=place.queue)
         self.client = await Client.connect(place.temporal, data_converter=data_converter())
-        await self._open.enter_async_context(working(project, self.client, self.settings))
+        self.worker = await self._open.enter_async_context(working(project, self.client, self.settings))
 
     async def run(self, job: Job, key: str) -> None:
         """Start the agent and wait for its result."""
@@ -142,6 +148,10 @@ class OnMainspring(Stack):
         await handle.execute_update(names.APPROVE, {"request": "1"})
         await handle.result()
         return time.perf_counter() - start
+
+    async def cache_size(self) -> int:
+        """How many runs the worker keeps in memory."""
+        return int(self.worker.config()["max_cached_workflows"])
 
     async def stop(self) -> None:
         """Shut the worker down."""

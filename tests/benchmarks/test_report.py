@@ -58,7 +58,7 @@ def test_page_takes_the_text_about_settings():
 def test_every_table_is_rectangular():
     """Each row of each table has as many cells as its head."""
     full = results(Sample("plain", 4, **ALONE), Sample("mainspring-fast", 1000, **ALONE))
-    full.sleep = Sleep(10, 1, 2, 1, 1, (0.1,), (0.2,), 3.0)
+    full.sleep = Sleep(10, 10, 1, 2, 1, 1, (0.1,), (0.2,), 3.0)
     full.answers = {"query": 0.1}
 
     tables = re.findall(r"(?:^\|.*\|\n?)+", report.page(full, ""), re.MULTILINE)

@@ -27,9 +27,10 @@ SLEEPERS = 1000
 async def bench(names: list[str], turns: tuple[int, ...], repeat: int, *, beside: bool, file: Path) -> None:
     """Measure, round by round, then write what was measured; `beside` is all that a full benchmark measures once."""
     asked = [BY_NAME[name] for name in names]
-    results = Results(machine(), list(turns), repeat, full=beside and len(names) == len(ENTRIES))
+    results = Results(machine(), list(turns), repeat)
     async with servers(asked) as running:
         entries = usable(asked, running, results)
+        results.full = beside and len(entries) == len(ENTRIES)
         runner = Runner(results, running)
         for number in range(1, repeat + 1):
             order = entries if number % 2 else entries[::-1]  # no stack always follows the same one

@@ -43,6 +43,18 @@ def ratio(one: float, other: float) -> float:
     return one / other
 
 
+def peer(figure: Callable[[], float]) -> float:
+    """A peer's figure: where the peer dies there is nothing to compare with.
+
+    Raises:
+        NotRun: it was not measured, or the peer died.
+    """
+    try:
+        return figure()
+    except Dies:
+        raise NotRun from None
+
+
 class Figures:
     """The figures of one run of the benchmark. Lengths are in turns."""
 

@@ -1,5 +1,6 @@
 """Puts results where they belong: the terminal, `benchmarks/results.json`, and the page in `docs/`."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -25,11 +26,11 @@ def write(results: Results, file: Path) -> None:
         print(f"{name}: not run: {why}")
     print("\n".join(report.verdict_lines(figures)))
     results.write(file)
-    print(f"\nThe results are in {file}.")
+    print(f"\nThe results are in {os.path.relpath(file)}.")
     if results.full:
         _publish(results, file)
     else:
-        print(f"{PAGE.relative_to(ROOT)} stays as it is: only a run without STACKS and TURNS writes it.")
+        print(f"{PAGE.relative_to(ROOT)} stays as it is: only a run of all stacks at all lengths writes it.")
 
 
 def show_sleep(results: Results) -> None:

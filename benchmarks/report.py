@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from benchmarks.catalogue import ENTRIES
-from benchmarks.figures import MANY, Dies, Figures, NotRun
+from benchmarks.figures import MANY, Dies, Figures, NotRun, peer, ratio
 from benchmarks.job import PAGE_BYTES, PAYLOAD_PER_TURN, REPLY_BYTES
 from benchmarks.results import Results, Sleep, Wait
 from benchmarks.targets import FAST, KB, MB, SLOW, TIMES, targets
@@ -13,7 +13,7 @@ NONE = "–"  # noqa: RUF001 - a dash
 NOTE = "<!-- Written by `make bench`. Do not edit: benchmarks/report.py has the words, a run has the numbers. -->"
 ABOUT = """
 `make bench` does one small job with Mainspring and with its peers, each in an environment of its own, on one machine
-and in one go, and writes this page. Its ratios hold on other machines; its seconds do not.
+and in one go, and writes this page. Its ratios carry over to other machines, more or less; its seconds do not.
 
 **The job.** A run of T turns is T times (model call, tool call), and a final model call: 2 T + 1 steps. The system
 prompt has 1 KB, a tool result {page} bytes, a message of the model {reply}; so a turn says {turn} bytes. The model is a
@@ -84,6 +84,7 @@ def one_run(f: Figures) -> str:
     turns = f.results.turns
     columns: list[tuple[str, Callable[[str], str]]] = [
         (f"p50 s, T = {_by_length(turns)}", _each(turns, f.p50, "{:.2f}")),
+        ("against `plain`", _each(turns, lambda s, t: ratio(f.p50(s, t), peer(lambda: f.p50("plain", t))), TIMES)),
         ("worker CPU ms/turn", _each(turns, f.worker_cpu, "{:.1f}", 0.001)),
         ("server CPU ms/turn", _each(turns, f.server_cpu, "{:.1f}", 0.001)),
         ("events", _each(turns, f.events, "{:,.0f}")),
@@ -148,7 +149,7 @@ def verdict_lines(f: Figures) -> list[str]:
     said = [target.verdict(f) for target in targets()]
     lines = [line for verdict, line in said if verdict != "not run" or f.results.full]
     if missing := len(said) - len(lines):
-        lines.append(f"{missing} more targets need other stacks, lengths or a full run.")
+        lines.append(f"{missing} more targets need further stacks or lengths.")
     return lines
 
 

@@ -1,6 +1,7 @@
 """Runs that wait for an approval: what they cost the worker, and how long it takes to wake one."""
 
 import asyncio
+import sys
 import time
 
 from benchmarks.catalogue import BY_NAME
@@ -59,15 +60,21 @@ async def _put_to_sleep(child: Child, keys: list[str]) -> None:
     for place in range(0, len(keys), AT_ONCE):
         batch = keys[place : place + AT_ONCE]
         waiting = int(await child.ask("put_to_sleep", PATIENCE, keys=batch, prefix=prefix))
-        print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)
+        _show(waiting, len(keys))
     end = time.monotonic() + PATIENCE
     while waiting < len(keys):
         if time.monotonic() > end:
-            print()
             raise StackError(f"{waiting:,} of {len(keys):,} runs wait for an approval, and no more come")
         await asyncio.sleep(0.5)
         seen = int(await child.ask("put_to_sleep", PATIENCE, keys=[], prefix=prefix))
         end = time.monotonic() + PATIENCE if seen > waiting else end
         waiting = seen
-        print(f"\r{waiting:,} of {len(keys):,} runs wait for an approval", end="", flush=True)
-    print()
+        _show(waiting, len(keys))
+
+
+def _show(waiting: int, of: int) -> None:
+    """On a terminal a line that counts up, elsewhere one line in the end."""
+    live = sys.stdout.isatty()
+    if live or waiting == of:
+        start, end = ("\r", "\n" if waiting == of else "") if live else ("", "\n")
+        print(f"{start}{waiting:,} of {of:,} runs wait for an approval", end=end, flush=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.catalogue import TEMPORAL_PEERS
-from benchmarks.figures import Dies, Figures, NotRun, middle, ratio
+from benchmarks.figures import Dies, Figures, NotRun, middle, peer, ratio
 from benchmarks.job import PAYLOAD_PER_TURN
 
 STEP, TURN, FAST = (f"mainspring-{mode}" for mode in ("step", "turn", "fast"))
@@ -80,8 +80,8 @@ def _history() -> tuple[Target, ...]:
 
 
 def _time() -> tuple[Target, ...]:
-    def against(stack: str, peer: str, turns: int) -> Callable[[Figures], float]:
-        return lambda f: ratio(f.p50(stack, turns), _peer(lambda: f.p50(peer, turns)))
+    def against(stack: str, other: str, turns: int) -> Callable[[Figures], float]:
+        return lambda f: ratio(f.p50(stack, turns), peer(lambda: f.p50(other, turns)))
 
     def added(stack: str) -> Callable[[Figures], float]:
         return lambda f: f.added_per_step(stack, 50, SLOW) * 1000
@@ -104,13 +104,13 @@ def _time() -> tuple[Target, ...]:
 
 def _work() -> tuple[Target, ...]:
     def rate(stack: str) -> Callable[[Figures], float]:
-        return lambda f: ratio(f.runs_per_second(stack), best_peer(f))
+        return lambda f: ratio(f.runs_per_second(stack), bestpeer(f))
 
     def worker(stack: str) -> Callable[[Figures], float]:
-        return lambda f: ratio(f.worker_cpu(stack, 50), _peer(lambda: f.worker_cpu("plain", 50)))
+        return lambda f: ratio(f.worker_cpu(stack, 50), peer(lambda: f.worker_cpu("plain", 50)))
 
     def server(stack: str) -> Callable[[Figures], float]:
-        return lambda f: ratio(f.server_cpu(stack, 50), _peer(lambda: f.server_cpu("plain", 50)))
+        return lambda f: ratio(f.server_cpu(stack, 50), peer(lambda: f.server_cpu("plain", 50)))
 
     best = "against the best peer on Temporal"
     return (
@@ -125,7 +125,7 @@ def _work() -> tuple[Target, ...]:
 
 def _replay() -> tuple[Target, ...]:
     def cold(f: Figures) -> float:
-        return ratio(f.replay_per_event(TURN, 200), _peer(lambda: f.replay_per_event("plain-by-reference", 200)))
+        return ratio(f.replay_per_event(TURN, 200), peer(lambda: f.replay_per_event("plain-by-reference", 200)))
 
     return (
         Target("turn: cold replay of T = 200, an event, against plain by reference", 1.2, cold, TIMES),
@@ -163,25 +163,17 @@ def _life() -> tuple[Target, ...]:
     )
 
 
-def best_peer(f: Figures) -> float:
+def bestpeer(f: Figures) -> float:
     """Runs a second of the fastest stack on Temporal that is not Mainspring."""
     rates = []
-    for peer in TEMPORAL_PEERS:
+    for stack in TEMPORAL_PEERS:
         try:
-            rates.append(f.runs_per_second(peer))
+            rates.append(f.runs_per_second(stack))
         except (NotRun, Dies):
             continue
     if not rates:
         raise NotRun
     return max(rates)
-
-
-def _peer(figure: Callable[[], float]) -> float:
-    """A peer's figure: where the peer dies there is nothing to compare with."""
-    try:
-        return figure()
-    except Dies:
-        raise NotRun from None
 
 
 def _imported(f: Figures) -> float:

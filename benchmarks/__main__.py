@@ -17,7 +17,7 @@ from benchmarks.job import Job
 from benchmarks.plan import TURNS, once, rounds
 from benchmarks.results import Results
 from benchmarks.runner import Runner, import_seconds, machine, servers, usable
-from benchmarks.targets import FAST, SLOW, STEP, TURN
+from benchmarks.targets import FAST, OURS, SLOW, STEP, TURN
 
 RESULTS = ROOT / "benchmarks" / "results.json"
 SLEEPERS = 1000
@@ -107,13 +107,15 @@ def main() -> int:
 
 
 def _work(given: argparse.Namespace) -> Coroutine[Any, Any, None]:
-    names = [name for name in given.stacks.replace(" ", ",").split(",") if name] or [entry.name for entry in ENTRIES]
+    names = list(dict.fromkeys(given.stacks.replace(",", " ").split())) or [entry.name for entry in ENTRIES]
     if unknown := [name for name in names if name not in BY_NAME]:
         raise ValueError(f"there is no stack {unknown[0]!r}. STACKS takes some of: {', '.join(BY_NAME)}")
     if given.sleep:
-        return sleep(_number(given.sleep, "N"), names[0] if given.stacks else TURN)
-    lengths = [length for length in given.turns.replace(" ", ",").split(",") if length]
-    turns = tuple(sorted({_number(length, "TURNS") for length in lengths})) or TURNS
+        stack = names[0] if given.stacks else TURN
+        if stack not in OURS:
+            raise ValueError(f"{stack!r} has no runs that wait for an approval. STACKS takes one of: {', '.join(OURS)}")
+        return sleep(_number(given.sleep, "N"), stack)
+    turns = tuple(sorted({_number(length, "TURNS") for length in given.turns.replace(",", " ").split()})) or TURNS
     return bench(names, turns, _number(given.repeat or "3", "REPEAT"), beside=not given.turns, file=given.results)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
@@ -12,7 +13,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter
 
 from mainspring.contracts import names
+from mainspring.contracts.steps import CompactWork, ModelCall, ToolWork
 
+_WORK = {names.CALL_MODEL: ModelCall, names.CALL_TOOL: ToolWork, names.COMPACT: CompactWork}
 _LOCAL = "core_local_activity"
 """How the SDK names the marker of a local activity."""
 _HARMLESS = {
@@ -52,6 +55,8 @@ class Step:
             return f"the end of the run ({self.given.get('error') or self.given.get('outcome') or 'close'})"
         if self.type == names.CALL_TOOL and self.given:
             what = f"a call of tool {self.given.get('tool')!r}"
+        elif self.type == names.COMPACT and self.given:
+            what = f"agent {part.get('agent')!r} making its thread shorter"
         elif self.type == names.CALL_MODEL and self.given:
             what = f"a reply of agent {part.get('agent')!r}"
         else:
@@ -124,11 +129,24 @@ def as_if_done(history: WorkflowHistory, failed: HistoryEvent) -> WorkflowHistor
     return WorkflowHistory(history.workflow_id, [*events, done])
 
 
+def make_step(step: str, kind: str, run: str, given: Mapping[str, Any], event: int = 0) -> Step:
+    """A step with all that its request means: histories leave out what has its default or stands elsewhere."""
+    model = _WORK.get(kind)
+    try:
+        full = model.model_validate(given).full(step, run).model_dump(mode="json") if model and given else given
+    except ValidationError:
+        full = given
+    return Step(step, kind, full, event)
+
+
 async def read_steps(history: WorkflowHistory, converter: DataConverter) -> Recorded:
     """Find the steps of a history, activities and local activities alike, and the spec it was admitted with."""
     steps: list[Step] = []
-    admission: Mapping[str, Any] = {}
     scheduled: dict[int, str] = {}
+    started = history.events[0].workflow_execution_started_event_attributes
+    name = started.workflow_type.name
+    carried = await _json(started.input.payloads, converter) if started.continued_execution_run_id else None
+    admission: Mapping[str, Any] = carried if carried and "carried" in carried else {}
     for event in history.events:
         which = event.WhichOneof("attributes") or ""
         given: Any = getattr(event, which) if which else None
@@ -136,7 +154,7 @@ async def read_steps(history: WorkflowHistory, converter: DataConverter) -> Reco
         if which == "activity_task_scheduled_event_attributes":
             kind = scheduled[event.event_id] = given.activity_type.name
             asked = await _json(given.input.payloads, converter)
-            steps.append(Step(given.activity_id, kind, asked, event.event_id))
+            steps.append(make_step(given.activity_id, kind, name, asked, event.event_id))
         elif which == "activity_task_completed_event_attributes":
             kind, result = scheduled.get(given.scheduled_event_id, ""), given.result.payloads
         elif which == "marker_recorded_event_attributes" and given.marker_name == _LOCAL:
@@ -149,7 +167,6 @@ async def read_steps(history: WorkflowHistory, converter: DataConverter) -> Reco
         if kind == names.ADMIT and result and not admission:
             admission = await _json(result, converter)
     kind, turn = _spec(admission)
-    name = history.events[0].workflow_execution_started_event_attributes.workflow_type.name
     return Recorded(name, tuple(steps), kind, turn)
 
 

@@ -27,7 +27,7 @@ from temporalio.worker import (
 )
 
 from mainspring.durable.run import AnyRun
-from mainspring.replaying.recorded import Step
+from mainspring.replaying.recorded import Step, make_step
 from mainspring.serve import data_converter
 
 PATIENCE = 60.0
@@ -141,13 +141,17 @@ class _Outbound(WorkflowOutboundInterceptor):
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:  # noqa: A002 - likewise
         """Note, and pass on."""
-        self._seen.asked.append(Step(input.activity_id or "", input.activity, _given(input.args)))
+        self._note(input)
         return super().start_activity(input)
 
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:  # noqa: A002 - likewise
         """Note, and pass on."""
-        self._seen.asked.append(Step(input.activity_id or "", input.activity, _given(input.args)))
+        self._note(input)
         return super().start_local_activity(input)
+
+    def _note(self, asked: StartActivityInput | StartLocalActivityInput) -> None:
+        run = workflow.info().workflow_type
+        self._seen.asked.append(make_step(asked.activity_id or "", asked.activity, run, _given(asked.args)))
 
 
 def _given(args: Any) -> Mapping[str, Any]:

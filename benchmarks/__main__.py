@@ -85,8 +85,7 @@ async def sleep(runs: int, stack: str) -> None:
     """Measure sleeping runs alone, and print what was seen."""
     results = Results(machine())
     async with servers([]) as running:
-        [entry] = usable([BY_NAME[stack]], running, results) or [BY_NAME[STEP]]
-        results.sleep = await sleeping.measure(Runner(results, running), entry.name, runs)
+        results.sleep = await sleeping.measure(Runner(results, running), stack, runs)
     publish.show_sleep(results)
 
 

@@ -1,7 +1,6 @@
 """Runs the stacks, one process at a time and round by round, and writes down what they did."""
 
 import asyncio
-import inspect
 import os
 import platform
 import shutil
@@ -28,7 +27,6 @@ from benchmarks.plan import FIRST, LONGEST, NOT_TWICE, Case, jobs
 from benchmarks.postgres import Postgres
 from benchmarks.protocol import Place
 from benchmarks.results import Results, Sample, Start
-from mainspring import Agent
 from mainspring.devserver import OPTIONS, DevServer
 
 
@@ -209,13 +207,6 @@ def usable(entries: Sequence[Entry], servers: Servers, results: Results) -> list
 def _require(entry: Entry, servers: Servers) -> None:
     if entry.server == "postgres" and servers.postgres is None:
         raise Missing(servers.no_postgres)
-    if entry.is_ours and entry.arguments != ("step",) and not knows_modes():
-        raise Missing("this version of Mainspring has the mode 'step' only.")
-
-
-def knows_modes() -> bool:
-    """Whether agents of this version have a mode."""
-    return "mode" in inspect.signature(Agent.__init__).parameters
 
 
 async def import_seconds(times: int) -> list[float]:

@@ -1,9 +1,7 @@
-"""Mainspring in one of its modes, with the worker that `worker.py` starts."""
+"""Mainspring in one of its modes, with the worker that `worker.py` starts, and runs as its own commands start them."""
 
 import contextlib
-import inspect
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,9 @@ from benchmarks.protocol import Place, Stack
 from benchmarks.stacks.on_temporal import timed_replays
 from mainspring import Agent, tool
 from mainspring.contracts import names
-from mainspring.core.messages import ToolCall
+from mainspring.core.messages import ToolCall, count_replies
+from mainspring.core.spec import Mode
+from mainspring.durable.continuing import FAST_TASK
 from mainspring.durable.run import AnyRun
 from mainspring.ports.model import Model, ModelReply, ModelRequest
 from mainspring.serve import Project, data_converter, working
@@ -25,8 +25,6 @@ MODEL = "bench:scripted"
 SLEEPER = "sleeper"
 WHOLE, ROOMY = 200, 1_000_000
 """Up to so many turns the model is given the whole conversation, as the peers' is; longer ones are made shorter."""
-FAST_TASK_TIMEOUT = timedelta(seconds=2)
-"""A `fast` run wants it: while a model call runs, queries and updates wait for the end of the workflow task."""
 
 
 @tool("read")
@@ -46,7 +44,7 @@ class Scripted(Model):
 
     async def reply(self, request: ModelRequest) -> ModelReply:
         """One reply, by how many this agent gave before."""
-        said = sum((message.role == "assistant") + getattr(message, "replies", 0) for message in request.messages)
+        said = count_replies(request.messages)
         if request.agent == SLEEPER:
             return _reply("Done." if said else "", [] if said else [("pay", {"amount": 1})])
         turns, milliseconds = map(int, request.agent.split("-")[1:])
@@ -64,7 +62,7 @@ def name_of(job: Job) -> str:
     return f"triage-{job.turns}-{round(job.latency * 1000)}"
 
 
-def agent_of(job: Job, mode: str) -> Agent:
+def agent_of(job: Job, mode: Mode) -> Agent:
     """The agent of one job, with a step limit that lets it end."""
     return Agent(
         name_of(job),
@@ -72,28 +70,23 @@ def agent_of(job: Job, mode: str) -> Agent:
         tools=[read_page],
         model=MODEL,
         max_steps=job.turns + 2,
-        **_known(mode=mode, **({} if job.turns > WHOLE else {"context": ROOMY})),
+        mode=mode,
+        context=ROOMY if job.turns <= WHOLE else 0,
     )
-
-
-def _known(**options: Any) -> dict[str, Any]:
-    """What of these this version lets an author choose."""
-    known = inspect.signature(Agent.__init__).parameters
-    return {name: value for name, value in options.items() if name in known}
 
 
 class OnMainspring(Stack):
     """One agent per job, on one worker."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: Mode) -> None:
         """Choose the mode of every agent."""
         self.mode = mode
-        self.task_timeout = FAST_TASK_TIMEOUT if mode == "fast" else None
+        self.task_timeout = FAST_TASK if mode == "fast" else None
         self._open = contextlib.AsyncExitStack()
 
     async def start(self, place: Place) -> None:
         """Connect and work, as `mainspring.serve.run` does."""
-        sleeper = Agent(SLEEPER, instructions="Pay the invoice.", tools=[pay], model=MODEL, **_known(mode=self.mode))
+        sleeper = Agent(SLEEPER, instructions="Pay the invoice.", tools=[pay], model=MODEL, mode=self.mode)
         agents = [agent_of(job, self.mode) for job in place.jobs]
         project = Project(sleeper, *agents, models={MODEL: Scripted()})
         self.settings = Settings(model=MODEL, state=Path(place.folder), task_queue=place.queue)
@@ -158,6 +151,6 @@ class OnMainspring(Stack):
         await self._open.aclose()
 
 
-def make(mode: str) -> OnMainspring:
+def make(mode: Mode) -> OnMainspring:
     """The stack."""
     return OnMainspring(mode)

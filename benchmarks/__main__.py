@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import publish, sleeping, waits
+from benchmarks import publish, settings, sleeping, waits
 from benchmarks.catalogue import BY_NAME, ENTRIES, Entry
 from benchmarks.child import StackError
 from benchmarks.environments import HOME, ROOT, Missing
@@ -56,6 +56,9 @@ async def _beside(runner: Runner, results: Results, entries: list[Entry]) -> Non
     if stack := next((name for name in (TURN, STEP) if name in here), ""):
         with _noting("sleeping runs", results):
             results.sleep = await sleeping.measure(runner, stack, SLEEPERS)
+    if here.issuperset(OURS):
+        with _noting("settings of the worker", results):
+            results.settings = await settings.measure(runner)
     if waits.STACK in here:
         with _noting("waits of the server", results):
             results.waits = await waits.measure(results)

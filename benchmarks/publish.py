@@ -11,7 +11,6 @@ from benchmarks.results import Results
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
-SETTINGS = ROOT / "benchmarks" / "settings.md"
 
 
 def write(results: Results, file: Path) -> None:
@@ -22,6 +21,8 @@ def write(results: Results, file: Path) -> None:
         print(f"{report.sleeping(results.sleep)}\n")
     if results.waits:
         print(f"{report.waits(results.waits)}\n")
+    if results.settings:
+        print(f"{report.settings(results.settings)}\n")
     for name, why in results.not_run.items():
         print(f"{name}: not run: {why}")
     print("\n".join(report.verdict_lines(figures)))
@@ -41,8 +42,7 @@ def show_sleep(results: Results) -> None:
 
 
 def _publish(results: Results, file: Path) -> None:
-    settings = SETTINGS.read_text(encoding="utf-8") if SETTINGS.is_file() else ""
-    PAGE.write_text(report.page(results, settings), encoding="utf-8")
+    PAGE.write_text(report.page(results), encoding="utf-8")
     try:
         python = python_of("plots")
     except Missing as missing:

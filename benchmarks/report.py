@@ -6,7 +6,7 @@ from statistics import median
 from benchmarks.catalogue import ENTRIES
 from benchmarks.figures import MANY, Dies, Figures, NotRun, peer, ratio
 from benchmarks.job import PAGE_BYTES, PAYLOAD_PER_TURN, REPLY_BYTES
-from benchmarks.results import Results, Sleep, Wait
+from benchmarks.results import Results, Setting, Sleep, Wait
 from benchmarks.targets import FAST, KB, MB, SLOW, TIMES, targets
 
 NONE = "–"  # noqa: RUF001 - a dash
@@ -54,8 +54,8 @@ IMAGES = {
 }
 
 
-def page(results: Results, settings: str) -> str:
-    """The whole of `docs/benchmarks.md`; `settings` is the text about worker settings, or nothing."""
+def page(results: Results) -> str:
+    """The whole of `docs/benchmarks.md`."""
     f = Figures(results)
     parts = [
         "# Benchmarks",
@@ -73,7 +73,11 @@ def page(results: Results, settings: str) -> str:
         *_answers(results),
         *(["## Runs that wait for a person", sleeping(results.sleep)] if results.sleep else []),
         *(["## What a step waits for", WAITS.strip(), waits(results.waits)] if results.waits else []),
-        *(["## Worker settings, and what they were measured at", settings.strip()] if settings.strip() else []),
+        *(
+            ["## Worker settings, and what they were measured at", settings(results.settings)]
+            if results.settings
+            else []
+        ),
         *_not_run(results),
     ]
     return "\n\n".join(parts) + "\n"
@@ -142,6 +146,11 @@ def waits(found: Sequence[Wait]) -> str:
     ]
     head = ("Server", "p50 s, T = 50", "workflow task waits ms, first 10", "last 50", "activity waits ms")
     return _table(head, rows)
+
+
+def settings(found: Iterable[Setting]) -> str:
+    """A paragraph and a table for each setting."""
+    return "\n\n".join(f"**{each.name}.** {each.text}\n\n{_table(each.head, each.rows)}" for each in found)
 
 
 def verdict_lines(f: Figures) -> list[str]:

@@ -83,6 +83,16 @@ class Wait:
     activity: float
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the worker: what it is, and a table of what came of its values."""
+
+    name: str
+    text: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 @dataclass
 class Results:
     """Everything of one run of the benchmark."""
@@ -97,6 +107,7 @@ class Results:
     imports: list[float] = field(default_factory=list)
     answers: dict[str, float] = field(default_factory=dict)
     waits: list[Wait] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
     sleep: Sleep | None = None
 
     def write(self, file: Path) -> None:
@@ -111,6 +122,7 @@ class Results:
         kept["starts"] = [Start(**each) for each in kept["starts"]]
         kept["samples"] = [Sample(**_with_tuples(each)) for each in kept["samples"]]
         kept["waits"] = [Wait(**_with_tuples(each)) for each in kept["waits"]]
+        kept["settings"] = [Setting(**_with_tuples(each)) for each in kept["settings"]]
         kept["sleep"] = Sleep(**_with_tuples(kept["sleep"])) if kept["sleep"] else None
         return cls(**kept)
 

@@ -26,36 +26,42 @@ async def measure(runner: Runner, stack: str, runs: int) -> Sleep:
     entry = BY_NAME[stack]
     keys = runner.keys(entry, runs)
     async with await runner.begin(entry, ()) as child:
-        fresh = await _resting(child)
+        fresh = await resting(child)
     async with await runner.begin(entry, ()) as child:
-        await _warm_up(child, runner.keys(entry, WARM_UP))
-        empty = await _resting(child)
+        await warm_up(child, runner.keys(entry, WARM_UP))
+        empty = await resting(child)
         start = time.perf_counter()
-        await _put_to_sleep(child, keys)
+        await put_to_sleep(child, keys)
         started = time.perf_counter() - start
-        cached = await _resting(child)
+        cached = await resting(child)
         warm = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[-WOKEN:]]
         bound = int(await child.ask("cache_size", PATIENCE))
     # A new worker under the old one's queue: the runs are on the server, none is in its memory.
     async with await runner.begin(entry, (), queue=child.queue) as child:
-        beside = await _resting(child)
+        beside = await resting(child)
         cold = [float(await child.ask("wake", PATIENCE, key=key)) for key in keys[:WOKEN]]
     return Sleep(runs, min(runs, bound), empty, cached, fresh, beside, tuple(warm), tuple(cold), started)
 
 
-async def _resting(child: Child) -> int:
+async def resting(child: Child) -> int:
     """What a worker holds once it has nothing to do."""
     await asyncio.sleep(SETTLES)
     return child.memory
 
 
-async def _warm_up(child: Child, keys: list[str]) -> None:
-    await _put_to_sleep(child, keys)
+async def warm_up(child: Child, keys: list[str]) -> None:
+    """Put runs to sleep and wake all of them."""
+    await put_to_sleep(child, keys)
     for key in keys:
         await child.ask("wake", PATIENCE, key=key)
 
 
-async def _put_to_sleep(child: Child, keys: list[str]) -> None:
+async def put_to_sleep(child: Child, keys: list[str]) -> None:
+    """Start runs, and return when all of them wait.
+
+    Raises:
+        StackError: they do not come to wait.
+    """
     prefix, waiting = keys[0].rpartition("-")[0] + "-", 0
     for place in range(0, len(keys), AT_ONCE):
         batch = keys[place : place + AT_ONCE]

@@ -46,13 +46,14 @@ class Scripted(Model):
         """One reply, by how many this agent gave before."""
         said = count_replies(request.messages)
         if request.agent == SLEEPER:
-            return _reply("Done." if said else "", [] if said else [("pay", {"amount": 1})])
+            return reply("Done." if said else "", [] if said else [("pay", {"amount": 1})])
         turns, milliseconds = map(int, request.agent.split("-")[1:])
         await think(milliseconds / 1000)
-        return _reply(reply_text(said), [(read_page.name, {"number": said})] if said < turns else [])
+        return reply(reply_text(said), [(read_page.name, {"number": said})] if said < turns else [])
 
 
-def _reply(text: str, asked: list[tuple[str, dict[str, Any]]]) -> ModelReply:
+def reply(text: str, asked: list[tuple[str, dict[str, Any]]]) -> ModelReply:
+    """A reply with these words and calls."""
     calls = tuple(ToolCall(id=f"call_{n}", name=name, args=args) for n, (name, args) in enumerate(asked))
     return ModelReply(text=text, calls=calls, model="scripted", provider="scripted")
 
@@ -76,11 +77,15 @@ def agent_of(job: Job, mode: Mode) -> Agent:
 
 
 class OnMainspring(Stack):
-    """One agent per job, on one worker."""
+    """One agent per job, on one worker, and an agent whose runs soon wait for an approval."""
+
+    model: Model = Scripted()
+    others: tuple[Agent, ...] = ()
 
     def __init__(self, mode: Mode) -> None:
         """Choose the mode of every agent."""
         self.mode = mode
+        # Started otherwise a `fast` run moves itself over to it, which takes one more execution.
         self.task_timeout = FAST_TASK if mode == "fast" else None
         self._open = contextlib.AsyncExitStack()
 
@@ -88,16 +93,17 @@ class OnMainspring(Stack):
         """Connect and work, as `mainspring.serve.run` does."""
         sleeper = Agent(SLEEPER, instructions="Pay the invoice.", tools=[pay], model=MODEL, mode=self.mode)
         agents = [agent_of(job, self.mode) for job in place.jobs]
-        project = Project(sleeper, *agents, models={MODEL: Scripted()})
+        project = Project(sleeper, *agents, *self.others, models={MODEL: self.model})
         self.settings = Settings(model=MODEL, state=Path(place.folder), task_queue=place.queue)
         self.client = await Client.connect(place.temporal, data_converter=data_converter())
         self.worker = await self._open.enter_async_context(working(project, self.client, self.settings))
 
     async def run(self, job: Job, key: str) -> None:
         """Start the agent and wait for its result."""
-        await (await self._started(name_of(job), key)).result()
+        await (await self.started(name_of(job), key)).result()
 
-    async def _started(self, name: str, key: str) -> Any:
+    async def started(self, name: str, key: str) -> Any:
+        """Start a run of an agent."""
         queue = self.settings.task_queue
         return await self.client.start_workflow(name, TASK, id=key, task_queue=queue, task_timeout=self.task_timeout)
 
@@ -110,7 +116,7 @@ class OnMainspring(Stack):
 
     async def answers(self, turns: int, latency: float, key: str) -> dict[str, float]:
         """How long a busy run takes to answer a query, an update and a cancellation, in seconds."""
-        handle = await self._started(name_of(Job(turns, latency)), key)
+        handle = await self.started(name_of(Job(turns, latency)), key)
         await handle.query(names.WAITING)  # from here on the run is busy
         took = {}
         start = time.perf_counter()
@@ -130,7 +136,7 @@ class OnMainspring(Stack):
     async def put_to_sleep(self, keys: list[str], prefix: str) -> int:
         """Start runs that soon wait for an approval; gives how many with this prefix wait by now."""
         for key in keys:
-            await self._started(SLEEPER, key)
+            await self.started(SLEEPER, key)
         waiting = f"WorkflowId STARTS_WITH '{prefix}' AND {names.WAITS_FOR} = 'approval: pay'"
         return (await self.client.count_workflows(waiting)).count
 

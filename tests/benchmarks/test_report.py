@@ -5,7 +5,7 @@ import re
 from benchmarks import report
 from benchmarks.catalogue import ENTRIES
 from benchmarks.figures import Figures
-from benchmarks.results import Results, Sample, Sleep
+from benchmarks.results import Results, Sample, Setting, Sleep, Wait
 
 MACHINE = {"cores": 2, "memory": "8 GB", "system": "Linux", "python": "3.11", "temporal": "temporal 1", "load": "0.1"}
 ALONE = {"latency": 0.0, "at_once": 1, "seconds": (1.25,), "wall": 1.25}
@@ -42,17 +42,20 @@ def test_page_of_an_empty_benchmark_is_whole():
     empty = results()
     empty.not_run["dbos"] = "PostgreSQL was not found."
 
-    text = report.page(empty, "")
+    text = report.page(empty)
 
     assert "| `dbos` | PostgreSQL was not found. |" in text
     assert all(f"`{entry.name}`" in text for entry in ENTRIES)
 
 
-def test_page_takes_the_text_about_settings():
-    """The words about worker settings stand in the page as they were written."""
-    text = report.page(results(), "Every setting has its *reason*.\n")
+def test_page_shows_settings():
+    """Each setting has its words and its table."""
+    measured = results()
+    measured.settings = [Setting("Pollers", "How many.", ("pollers", "runs/s"), (("**5**, in use", "7.0"),))]
 
-    assert "## Worker settings, and what they were measured at\n\nEvery setting has its *reason*.\n" in text
+    text = report.page(measured)
+
+    assert "**Pollers.** How many.\n\n| pollers | runs/s |\n| --- | --- |\n| **5**, in use | 7.0 |\n" in text
 
 
 def test_every_table_is_rectangular():
@@ -60,7 +63,8 @@ def test_every_table_is_rectangular():
     full = results(Sample("plain", 4, **ALONE), Sample("mainspring-fast", 1000, **ALONE))
     full.sleep = Sleep(10, 10, 1, 2, 1, 1, (0.1,), (0.2,), 3.0)
     full.answers = {"query": 0.1}
+    full.waits = [Wait("as it comes", (1.0,), 0.1, 0.2, 0.0)]
 
-    tables = re.findall(r"(?:^\|.*\|\n?)+", report.page(full, ""), re.MULTILINE)
+    tables = re.findall(r"(?:^\|.*\|\n?)+", report.page(full), re.MULTILINE)
 
     assert [t for t in tables if len({len(re.split(r"(?<!\\)\|", line)) for line in t.strip().splitlines()}) != 1] == []

@@ -12,14 +12,13 @@ from typing import Any
 from benchmarks import publish, settings, sleeping, waits
 from benchmarks.catalogue import BY_NAME, ENTRIES, Entry
 from benchmarks.child import StackError
-from benchmarks.environments import HOME, ROOT, Missing
+from benchmarks.environments import HOME, Missing
 from benchmarks.job import Job
 from benchmarks.plan import TURNS, once, rounds
 from benchmarks.results import Results
 from benchmarks.runner import Runner, import_seconds, machine, servers, usable
 from benchmarks.targets import FAST, OURS, SLOW, STEP, TURN
 
-RESULTS = ROOT / "benchmarks" / "results.json"
 SLEEPERS = 1000
 """How many runs sleep where N does not say it."""
 
@@ -98,7 +97,7 @@ def main() -> int:
     parser.add_argument("--stacks", default="", help=f"some of: {', '.join(BY_NAME)}")
     parser.add_argument("--turns", default="", help="lengths of runs, such as 4,50")
     parser.add_argument("--repeat", default="", help="rounds (3)")
-    parser.add_argument("--results", default=RESULTS, type=Path, help="the file for what was measured")
+    parser.add_argument("--results", default=publish.RESULTS, type=Path, help="the file for what was measured")
     parser.add_argument("--sleep", metavar="N", default="", help="measure N sleeping runs instead")
     given = parser.parse_args()
     try:

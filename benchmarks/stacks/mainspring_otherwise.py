@@ -1,14 +1,12 @@
 """Mainspring on a worker, or with workflow tasks, that are set otherwise: `benchmarks/settings.py` tries values."""
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import WorkflowFailureError
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from benchmarks.protocol import Place
@@ -20,8 +18,8 @@ from mainspring.ports.model import ModelReply, ModelRequest
 
 PATIENT = "patient"
 ENOUGH = 60.0
-BEGUN = asyncio.Event()
-"""That the tool is at work; it runs in this process."""
+BEGUN, ENDED = asyncio.Event(), asyncio.Event()
+"""That the tool is at work, and that it no longer is; it runs in this process."""
 
 WORKER: dict[str, Callable[[Any], dict[str, Any]]] = {
     "pollers": lambda count: {
@@ -42,7 +40,10 @@ WORKER: dict[str, Callable[[Any], dict[str, Any]]] = {
 async def wait_long() -> str:
     """Take longer than anybody waits."""
     BEGUN.set()
-    await asyncio.sleep(ENOUGH)
+    try:
+        await asyncio.sleep(ENOUGH)
+    finally:
+        ENDED.set()
     return "waited"
 
 
@@ -88,16 +89,16 @@ class Otherwise(OnMainspring):
             "task": FAST_TASK.total_seconds(),
         }
 
-    async def cancelled(self, key: str) -> float:
-        """Seconds from cancelling a run, whose tool is at work, to its end."""
+    async def cancelled(self, key: str, after: float) -> float:
+        """Seconds from cancelling a run to when its tool, which is at work, is told."""
         BEGUN.clear()
+        ENDED.clear()
         handle = await self.started(PATIENT, key)
         await BEGUN.wait()
-        await asyncio.sleep(1)  # past the first heartbeat, which is always passed on
+        await asyncio.sleep(after)
         start = time.perf_counter()
         await handle.cancel()
-        with contextlib.suppress(WorkflowFailureError):
-            await handle.result()
+        await ENDED.wait()
         return time.perf_counter() - start
 
 

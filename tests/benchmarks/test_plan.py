@@ -1,4 +1,4 @@
-"""What is measured, and what a history says of workflow tasks."""
+"""What is measured, and what a history says of workflow tasks and of waits."""
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -8,6 +8,7 @@ from benchmarks.catalogue import BY_NAME, TEMPORAL_PEERS
 from benchmarks.history import LOCAL_ACTIVITY, task_seconds
 from benchmarks.job import PAGE_BYTES, REPLY_BYTES, Job, page, reply_text
 from benchmarks.plan import FIRST, jobs, once, rounds
+from benchmarks.waits import waits
 
 
 def test_sizes_are_as_promised():
@@ -77,3 +78,14 @@ def test_tasks_that_wait_for_local_activities_do_not_count():
     events = [*task(2, 0.0, 1.6), *task(5, 1.6, 3.5), marker, *task(9, 4.0, 4.1)]
 
     assert task_seconds(events) == pytest.approx([0.1])
+
+
+def test_waits_are_from_scheduled_to_started():
+    """A workflow task and an activity each wait from their own scheduling to their own start."""
+    started = event(3, "WORKFLOW_TASK_STARTED", 0.5)
+    started.workflow_task_started_event_attributes.scheduled_event_id = 2
+    taken = event(6, "ACTIVITY_TASK_STARTED", 2.25)
+    taken.activity_task_started_event_attributes.scheduled_event_id = 5
+    scheduled = event(2, "WORKFLOW_TASK_SCHEDULED", 0.25), event(5, "ACTIVITY_TASK_SCHEDULED", 2.0)
+
+    assert waits([scheduled[0], started, scheduled[1], taken]) == ([0.25], [0.25])

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from benchmarks import report
 from benchmarks.catalogue import ENTRIES
 from benchmarks.figures import Figures
+from benchmarks.publish import PAGE, RESULTS
 from benchmarks.results import Results, Sample, Setting, Sleep, Wait
 
 MACHINE = {"cores": 2, "memory": "8 GB", "system": "Linux", "python": "3.11", "temporal": "temporal 1", "load": "0.1"}
@@ -68,3 +71,11 @@ def test_every_table_is_rectangular():
     tables = re.findall(r"(?:^\|.*\|\n?)+", report.page(full), re.MULTILINE)
 
     assert [t for t in tables if len({len(re.split(r"(?<!\\)\|", line)) for line in t.strip().splitlines()}) != 1] == []
+
+
+@pytest.mark.skipif(not PAGE.is_file(), reason="nothing was published yet")
+def test_published_page_is_what_was_measured():
+    """The page is written from the results that are kept beside it, and by nobody else."""
+    kept = Results.read(RESULTS)
+
+    assert not kept.full or PAGE.read_text(encoding="utf-8") == report.page(kept)

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test check format docs bench bench-sleep lock clean distclean
+.PHONY: help env demo test long check format docs bench bench-sleep lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -19,6 +19,9 @@ demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 
 test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
+
+long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
+	@$(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
 
 check: $(STAMP) ## format, lint, types, layers
 	@echo "ruff format"
@@ -66,7 +69,8 @@ distclean: clean ## clean, and remove .venv and .bench
 	@rm -rf .venv .bench
 
 # The stamp is written last: an interrupted run leaves none, and the next one starts from nothing.
-# uv does the same work as pip, in seconds, so it is used where it is there.
+# uv does the same work as pip, in seconds, so it is used where it is there. _base_executable is the Python that an
+# activated .venv was made from: the .venv itself is about to go.
 $(STAMP): requirements.lock pyproject.toml
 	@set -euo pipefail; \
 	python=; \

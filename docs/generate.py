@@ -18,6 +18,7 @@ from typer.main import get_command
 from mainspring import errors
 from mainspring.cli import app
 from mainspring.contracts import names
+from mainspring.contracts.carried import Exchange
 from mainspring.contracts.run import RunInput, RunResult, Totals
 from mainspring.core import rules
 from mainspring.core.approvals import Request, choices
@@ -122,7 +123,17 @@ UPDATES = {
         '{"request": "1", "outcome": "happened"}',
         "says how the call ended; or `not-happened`, or `give-up`",
     ),
+    names.SEND: ('"…" or {"message": "…"}', "a session takes the message; gives its number at once"),
+    names.REPLY: ('{"message": 1}', "waits for the answer; comes back unanswered where the run continues as new"),
+    names.STEER: ('"…" or {"note": "…"}', "the agents at work read the note before their next message"),
+    names.PAUSE: ("nothing", "no further step begins; what has begun goes on to its end"),
+    names.RESUME: ("nothing", "steps begin again"),
+    names.FINISH: ("nothing", "the session ends once the messages that wait are answered"),
 }
+GIVES = (
+    "An update with an id that the run has handled before gives what it gave then, also after the run has continued "
+    "as new. `send` and `reply` give:\n\n"
+)
 
 
 def commands() -> str:
@@ -246,11 +257,12 @@ def contracts() -> str:
         START,
         "## Input", "A string, or an object:", fields(RunInput), _about(RunInput),
         "## Result", fields(RunResult), "`totals`:", fields(Totals), _about(Totals),
-        "## Updates",
+        "## Updates", GIVES + fields(Exchange),
         table(("Update", "Takes", "Does"), [(f"`{n}`", f"`{form}`", does) for n, (form, does) in UPDATES.items()]),
         "While a request waits, there are updates named after it. They take nothing, or an object with a `comment`:",
         "\n".join(f"- `{name}`" for name in run_time),
-        "## Query", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        "## Queries", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        f"`{names.MESSAGES}` gives the newest messages of a session, oldest first, in the shape that `send` gives.",
         "## Search attribute",
         WAITS,
     ])  # fmt: skip

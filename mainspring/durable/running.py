@@ -70,6 +70,7 @@ class Running:
         self.memo = dict(carried.memo)
         self.unknown = dict(carried.unknown)
         self.slow = set(carried.slow)
+        self.notes = list(carried.notes)
         self.broken = False
         self.nodes: list[Stretch] = []
         self.agents: list[Stretch] = []
@@ -244,6 +245,7 @@ class Running:
                 "talks": tuple(moved(talk, heads) for talk in self._talks()),
                 "questions": self.approvals.carried(),
                 "paused": self.traffic.paused,
+                "notes": tuple(self.notes),
                 "memo": self.memo,
                 "unknown": self.unknown,
                 "slow": tuple(sorted(self.slow)),

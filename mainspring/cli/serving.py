@@ -31,7 +31,10 @@ def worker(model: Model = None) -> None:
 
 
 def dev(model: Model = None) -> None:
-    """Run a Temporal server with its Web UI, and the worker of the project in this folder, until Ctrl-C."""
+    """Run a Temporal server with its Web UI, and the worker of the project in this folder, until Ctrl-C.
+
+    Runs are kept in the state folder, whatever process is killed. A power cut may take the last moments.
+    """
     from mainspring.cli import interrupt
     from mainspring.serve import load_project
     from mainspring.settings import read_settings

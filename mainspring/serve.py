@@ -50,8 +50,8 @@ from mainspring.telemetry.export import Exporter
 
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
-_THROTTLE = timedelta(milliseconds=250)
-"""How soon a heartbeat is passed on, and so a cancellation noticed: within 0.1 s, as against 0.5 s at a second."""
+_THROTTLE = timedelta(seconds=1)
+"""How soon a heartbeat is passed on: sooner than the engine beats, so a tool hears of a cancellation at the next beat."""
 
 
 class Project:

@@ -50,7 +50,8 @@ def choose(messages: Sequence[Message], sizes: Sequence[int], room: int) -> Cut:
     pieces that fit do, and in any case the newest one.
     """
     pieces = _pieces(messages)
-    first = next((index for index, message in enumerate(messages) if message.role == "assistant"), len(messages))
+    spoken = (index for index, message in enumerate(messages) if message.role == "assistant" or message.replies)
+    first = next(spoken, len(messages))
     start = first if sum(sizes[:first]) * 4 <= room else 0
     left = room - sum(sizes[:start])
     end = len(messages)

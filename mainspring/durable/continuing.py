@@ -17,15 +17,15 @@ from mainspring.core.spec import Spec
 
 EVENTS = 2500
 """A history this long is replayed in well under 2 s, the longest that a workflow task should take."""
-FAST_EVENTS = 800
-"""Likewise where a workflow task may take only 2 s and each event is a step: a replay must fit in it by far."""
+FAST_EVENTS = 500
+"""Likewise where a workflow task may take only a second, and each event is a step: a replay fits in it by far."""
 BYTES = 8 * 1024 * 1024
 UPDATES = 1500
 """The server takes 2,000 in one execution, and then none."""
 FEW = 50
 """Events below which no execution ends for its bytes: what was carried along may be most of them."""
-FAST_TASK = timedelta(seconds=2)
-"""Workflow-task time-out of `fast` runs: local activities are recorded, and the run answers, at 0.8 of it."""
+FAST_TASK = timedelta(seconds=1)
+"""Workflow-task time-out of `fast` runs. Local activities are recorded at 0.8 of it; an update takes two such rounds."""
 _SLOW_TASK = timedelta(seconds=3)
 
 

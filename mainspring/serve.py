@@ -51,7 +51,7 @@ from mainspring.telemetry.export import Exporter
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
 _THROTTLE = timedelta(seconds=1)
-"""How soon a heartbeat is passed on: sooner than the engine beats, so a tool hears of a cancellation at the next beat."""
+"""How soon a heartbeat is passed on: sooner than the engine beats. A beat brings the cancellation to a tool."""
 
 
 class Project:

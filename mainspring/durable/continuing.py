@@ -25,7 +25,7 @@ UPDATES = 1500
 FEW = 50
 """Events below which no execution ends for its bytes: what was carried along may be most of them."""
 FAST_TASK = timedelta(seconds=1)
-"""Workflow-task time-out of `fast` runs. Local activities are recorded at 0.8 of it; an update takes two such rounds."""
+"""Workflow-task time-out of `fast` runs. Local activities are recorded at 0.8 of it; an update takes two rounds."""
 _SLOW_TASK = timedelta(seconds=3)
 
 

@@ -73,6 +73,7 @@ FAILURES = {
     "MalformedReply": "the model was shown its mistake twice and repeats it",
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
+    "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }
@@ -96,6 +97,10 @@ SPANS = {
     "NOTES": "how many notes memory gave",
     "COST": "list price in millionths of a US dollar; absent where it is not known",
     "WHY": "why the model chose this: for the playbook the row, the intent, the filled slots",
+    "OVERFLOW": "tokens of a thread that was too long for the model, which was not asked",
+    "LEFT_OUT": "how many messages a `compact` step left out",
+    "BEFORE": "tokens before that, as counted here",
+    "AFTER": "tokens after that",
     "UNUSABLE": "the reply could not be used and was sent back",
     "STATUS": "how a tool call ended: `ok`, `error` or `denied`",
     "VERDICT": "what the rules said; also the name of the event for each call of a reply",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, Protocol, cast
+from typing import Any, Generic, Protocol, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
@@ -20,7 +20,7 @@ from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
 from mainspring.core.rules import EMPTY, Judge, Policy
 from mainspring.core.rules import parse as parse_rules
-from mainspring.core.spec import AgentSpec, ToolSpec
+from mainspring.core.spec import AgentSpec, Mode, Shortening, ToolSpec
 from mainspring.core.tool import Context, Tool, in_words, tool
 from mainspring.errors import DefinitionError, ToolError
 
@@ -43,6 +43,12 @@ class Agent(Generic[ResultT]):
         model: `provider:name`, or `playbook`; default: the worker's.
         max_steps: how many model replies one invocation may take.
         model_timeout: how long one attempt at a reply may take.
+        mode: `step`: every call is an activity, and nothing that finished is lost in a crash. `turn`: `read` tools
+            are local activities; the last turn's reads may be repeated. `fast`: model calls too; at most a second
+            or two of repeatable work is repeated.
+        context: how many tokens the model may be given; default: as many as its context window has.
+        shorten: what happens to a thread that outgrows this: `trim` leaves the oldest out, `summarise` has the
+            model summarise it.
 
     Paths are relative to the project root (searched upwards from the defining file).
 
@@ -64,11 +70,15 @@ class Agent(Generic[ResultT]):
         model: str = "",
         max_steps: int = 20,
         model_timeout: timedelta = timedelta(minutes=2),
+        mode: Mode = "turn",
+        context: int = 0,
+        shorten: Shortening = "trim",
     ) -> None:
         """Read the files, check everything against everything."""
         near = _place_of_caller()
         self.name = _checked_name(name, "agent")
         _check_numbers(name, model, max_steps, model_timeout)
+        _check_choices(name, mode, context, shorten)
         self.model = model
         self.result = result
         self.agents = tuple(t for t in tools if isinstance(t, Agent))
@@ -96,6 +106,9 @@ class Agent(Generic[ResultT]):
             result_schema=cast("type[BaseModel]", result).model_json_schema() if result else None,
             max_steps=max_steps,
             model_timeout=model_timeout.total_seconds(),
+            mode=mode,
+            context=context,
+            shorten=shorten,
         )
         Judge(policy, self._spec.tools, name)
         if playbook:
@@ -262,6 +275,15 @@ def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedel
         raise DefinitionError(f"agent {name!r}: model_timeout is {model_timeout}; it must be longer than nothing.")
     if model and not MODEL.fullmatch(model):
         raise DefinitionError(f"agent {name!r}: model is {model!r}; it must be 'playbook' or 'provider:name'.")
+
+
+def _check_choices(name: str, mode: str, context: int, shorten: str) -> None:
+    for what, value, choices in (("mode", mode, get_args(Mode)), ("shorten", shorten, get_args(Shortening))):
+        if value not in choices:
+            right = ", ".join(repr(each) for each in choices)
+            raise DefinitionError(f"agent {name!r}: {what} is {value!r}; it must be one of {right}.")
+    if context < 0:
+        raise DefinitionError(f"agent {name!r}: context is {context}; it must be a number of tokens, or 0.")
 
 
 def _check_tools(owner: str, tools: Sequence[object]) -> None:

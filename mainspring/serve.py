@@ -18,14 +18,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadConverter
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, pydantic_data_converter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultPayloadConverter,
+    PayloadConverter,
+)
 from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from mainspring.core.canonical import Record
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
@@ -121,7 +129,34 @@ def load_project(folder: Path) -> Project:
 
 def data_converter() -> DataConverter:
     """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator)."""
-    return dataclasses.replace(pydantic_data_converter, failure_converter_class=PlainFailures)
+    return dataclasses.replace(
+        pydantic_data_converter, payload_converter_class=LeanPayloads, failure_converter_class=PlainFailures
+    )
+
+
+class _LeanJson(PydanticJSONPlainPayloadConverter):
+    """Writes records without what has its default value: less than half the bytes of a history."""
+
+    def to_payload(self, value: Any) -> Payload | None:
+        if not isinstance(value, Record):
+            return super().to_payload(value)
+        return Payload(
+            metadata={"encoding": self.encoding.encode()}, data=value.model_dump_json(exclude_defaults=True).encode()
+        )
+
+
+class LeanPayloads(CompositePayloadConverter):
+    """The SDK's converters, with ours for JSON."""
+
+    def __init__(self) -> None:
+        """Take the SDK's, in their order."""
+        json = _LeanJson()
+        super().__init__(
+            *(
+                json if each.encoding == json.encoding else each
+                for each in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
 
 
 class PlainFailures(DefaultFailureConverter):

@@ -2,25 +2,26 @@
 
 from pydantic import Field, ValidationError
 
-from mainspring.core.canonical import Json, Value
+from mainspring.core.canonical import Json, Record, Value
 from mainspring.errors import InputError, did_you_mean
 
 
-class RunInput(Value):
-    """What a client may pass; everything is optional but `input`.
+class RunInput(Record):
+    """What a client may pass; everything is optional.
 
+    Without `input` the run is a session: it waits for messages (update `send`) until it is told to finish.
     `user` is whom memory is about, `session` groups runs in traces, `traceparent` is a W3C trace
     context of the caller.
     """
 
-    input: str = Field(min_length=1)
+    input: str | None = Field(default=None, min_length=1)
     user: str = ""
     tenant: str = ""
     session: str = ""
     traceparent: str = Field(default="", pattern=r"^$|^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
-class Totals(Value):
+class Totals(Record):
     """What a run used. Cost is in millionths of a US dollar; None where a model's price is not known."""
 
     model_calls: int = 0
@@ -46,6 +47,8 @@ def read_input(values: list[Json], name: str) -> RunInput:
         InputError: in words, naming the field and what would be right.
     """
     right = """Pass a plain string or an object such as {"input": "Order 1042 arrived broken", "user": "ada"}."""
+    if not values:
+        return RunInput()
     if len(values) != 1:
         raise InputError(f"{name!r} was started with {len(values)} inputs, but takes one. {right}")
     value = {"input": values[0]} if isinstance(values[0], str) else values[0]

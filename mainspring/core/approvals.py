@@ -6,7 +6,7 @@ Pure: the workflow side (`durable.approvals`) owns handlers and timers. Two kind
 
 from typing import Literal
 
-from mainspring.core.canonical import Json, Value
+from mainspring.core.canonical import Json, Record, Value
 
 Kind = Literal["approval", "outcome"]
 Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
@@ -44,20 +44,22 @@ class Decision(Value):
     decided: float = 0.0
 
 
-class Permit(Value):
+class Permit(Record):
     """Leave for exactly one step: bound to tool, arguments and policy; consumed by the dispatch gate.
 
     `source` is the rule engine or a person (then `request` names the request). `expires` is seconds
-    since 1970, 0 for a permit a rule gave.
+    since 1970, 0 for a permit a rule gave. `number` grows with each permit for the same step: a tool can
+    refuse a smaller one than it has seen (a fence against a first call that comes late).
     """
 
-    step: str
-    tool: str
-    args_digest: str
-    policy: str
-    source: Literal["rule", "person"]
+    step: str = ""
+    tool: str = ""
+    args_digest: str = ""
+    policy: str = ""
+    source: Literal["rule", "person"] = "rule"
     request: str = ""
     expires: float = 0.0
+    number: int = 1
 
     def misfit(self, *, step: str, tool: str, args_digest: str, policy: str, now: float) -> str:
         """Why the permit does not cover this call ("" when it does)."""
@@ -78,7 +80,9 @@ PERMIT_SECONDS = 3600.0
 """How long an approved call may wait for a worker; after that it is refused, and the model is told."""
 
 
-def grant(*, step: str, tool: str, args_digest: str, policy: str, decision: Decision | None = None) -> Permit:
+def grant(
+    *, step: str, tool: str, args_digest: str, policy: str, decision: Decision | None = None, number: int = 1
+) -> Permit:
     """The permit for a call: by a person's decision, and then for `PERMIT_SECONDS`, or by the rules."""
     return Permit(
         step=step,
@@ -88,6 +92,7 @@ def grant(*, step: str, tool: str, args_digest: str, policy: str, decision: Deci
         source="person" if decision else "rule",
         request=decision.request if decision else "",
         expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
+        number=number,
     )
 
 

@@ -14,6 +14,10 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Record(Value):
+    """A value that stands in histories: what has its default is not written, so a default never changes."""
+
+
 def canonical(value: object) -> str:
     """JSON with sorted keys and no white space; equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -22,6 +22,11 @@ def working(what: str) -> str:
     return f"Working: {_code(what)}. Nothing waits for a person."
 
 
+def paused() -> str:
+    """The card of a run that a person has paused, and that waits for nobody else."""
+    return "### Paused\n\nNo step begins until the update `resume`. Nothing else waits for a person.\n"
+
+
 def stopped(how: str) -> str:
     """The card of a run that ended without an answer."""
     return f"### {how}\n\nNothing waits for a person.\n"

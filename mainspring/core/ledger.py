@@ -7,33 +7,33 @@ items repeats the link, so the chain rebuilds from results alone, in whatever or
 
 from collections.abc import Callable, Iterable
 
-from mainspring.core.canonical import Value, digest
+from mainspring.core.canonical import Record, Value, digest
 from mainspring.errors import LedgerError
 
 
-class Item(Value):
+class Item(Record):
     """A text with its digest. The text is JSON of a `Message`, a `Spec` …, never re-serialised."""
 
     digest: str
     text: str
 
 
-class Entry(Value):
+class Entry(Record):
     """An item as it travels to an activity: with its text only where history does not hold it yet."""
 
     digest: str
     text: str = ""
 
 
-class Head(Value):
+class Head(Record):
     """The end of a thread: how many items it has, and the digest over all of them in order."""
 
-    thread: str
+    thread: str = ""
     count: int = 0
     head: str = ""
 
 
-class Link(Value):
+class Link(Record):
     """A piece of the chain: from `before`, these items were appended, oldest first."""
 
     before: Head

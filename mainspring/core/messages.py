@@ -22,7 +22,9 @@ class Message(Value):
 
     `user` and `assistant` are the two speakers; `tool` answers the call `call` of the newest
     assistant message and holds the result as JSON text (`status` tells how it went); `note` is
-    said by the engine: recalled memory, a request to repair a reply.
+    said by the engine: recalled memory, a request to repair a reply, what a person adds, what was left out when a
+    thread was made shorter (then `replies` counts the assistant's messages among that, and `done` keeps what
+    became of their calls).
     """
 
     role: Role
@@ -31,6 +33,8 @@ class Message(Value):
     call: str = ""
     tool: str = ""
     status: Status = "ok"
+    replies: int = 0
+    done: tuple["Done", ...] = ()
 
     @property
     def value(self) -> Json:
@@ -55,9 +59,18 @@ def finished_calls(messages: tuple[Message, ...]) -> tuple[Done, ...]:
     asked: dict[str, ToolCall] = {}
     done: list[Done] = []
     for message in messages:
+        done.extend(message.done)
         if message.role == "assistant":
             asked = {call.id: call for call in message.calls}
         elif message.role == "tool" and message.call in asked:
             call = asked[message.call]
             done.append(Done(tool=call.name, args=call.args, value=message.value, status=message.status))
     return tuple(done)
+
+
+def count_replies(messages: tuple[Message, ...]) -> int:
+    """How often the assistant has spoken in this thread, also in what was left out of it since."""
+    return sum((message.role == "assistant") + message.replies for message in messages)
+
+
+Message.model_rebuild()

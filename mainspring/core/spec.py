@@ -5,12 +5,16 @@ from typing import Literal
 from mainspring.core.canonical import Json, Value
 
 Effect = Literal["read", "idempotent", "once"]
+Mode = Literal["step", "turn", "fast"]
+"""How durable the steps are: each an activity; or `read` tools as local activities; or model calls too."""
+Shortening = Literal["trim", "summarise"]
+"""How a thread that outgrows the context window is made shorter: the oldest is left out, or summarised by the model."""
 
 
 class ToolSpec(Value):
     """A tool as the model, the rules and the workflow see it. `timeout` is in seconds.
 
-    `agent` names the agent that answers, where the tool is another agent.
+    `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's.
     """
 
     name: str
@@ -20,12 +24,15 @@ class ToolSpec(Value):
     effect: Effect
     timeout: float = 30.0
     agent: str = ""
+    mode: Mode | None = None
 
 
 class AgentSpec(Value):
     """One agent of a run. `rules` and `playbook` are the texts of the files, with where they came from.
 
-    `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals.
+    `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals. `context` is how many
+    tokens the model may be given (0: as many as its window has). A field that is not recorded has the meaning it
+    had before the field existed, so defaults here never change.
     """
 
     name: str
@@ -42,6 +49,9 @@ class AgentSpec(Value):
     result_schema: dict[str, Json] | None = None
     max_steps: int = 20
     model_timeout: float = 120.0
+    mode: Mode = "step"
+    context: int = 0
+    shorten: Shortening = "trim"
 
     def tool(self, name: str) -> ToolSpec | None:
         """The tool of that name, if the agent has it."""

@@ -6,14 +6,14 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, Protocol, cast, get_args, get_type_hints
 
 import docstring_parser
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
 from mainspring.core.canonical import Json
-from mainspring.core.spec import Effect, ToolSpec
+from mainspring.core.spec import Effect, Mode, ToolSpec
 from mainspring.errors import DefinitionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -31,7 +31,9 @@ class Remembers(Protocol):
 class Context:
     """What the engine tells a tool that asks for it with a parameter of this type.
 
-    `idempotency_key` is the same in every attempt of one call and differs between calls.
+    `idempotency_key` is the same in every attempt of one call and differs between calls. `fence` is 1, and grows
+    by one each time a person lets a call whose outcome was not known run again: whoever keeps the largest one seen
+    for a key can refuse a first call that comes late.
     """
 
     run: str
@@ -40,6 +42,12 @@ class Context:
     user: str
     tenant: str
     remember: Remembers
+    fence: int = 1
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The key as an HTTP header, as the IETF draft `Idempotency-Key` writes it (a quoted string)."""
+        return {"Idempotency-Key": f'"{self.idempotency_key}"'}
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Tool:
 
 
 def tool(
-    effect: Effect, *, name: str = "", timeout: timedelta = timedelta(seconds=30)
+    effect: Effect, *, name: str = "", timeout: timedelta = timedelta(seconds=30), mode: Mode | None = None
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: schema from its type hints, description from its docstring.
 
@@ -97,13 +105,14 @@ def tool(
             `Context.idempotency_key`; `once` must never be repeated without a person.
         name: what the model calls it by; default: the function's name.
         timeout: how long one attempt may take.
+        mode: overrides the agent's mode for this tool; `step` makes every call of it an activity.
 
     Raises:
-        DefinitionError: no docstring, an argument without type, a bad effect or name.
+        DefinitionError: no docstring, an argument without type, a bad effect, mode or name.
     """
 
     def define(function: Callable[..., Any]) -> Tool:
-        return _define(function, effect, name or getattr(function, "__name__", ""), timeout)
+        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode)
 
     if callable(effect):
         raise DefinitionError(
@@ -118,12 +127,16 @@ def in_words(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
 
 
-def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: timedelta) -> Tool:
+def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: timedelta, mode: Mode | None) -> Tool:
     where = f"tool {name!r} ({_place(function)})"
     if not NAME.fullmatch(name):
         raise DefinitionError(f"{where} has a name no model accepts: use a-z, 0-9 and _, at most 64 characters.")
     if effect not in ("read", "idempotent", "once"):
         raise DefinitionError(f"{where} has effect {effect!r}; it must be 'read', 'idempotent' or 'once'.")
+    if mode not in (None, *get_args(Mode)):
+        raise DefinitionError(f"{where} has mode {mode!r}; it must be 'step', 'turn' or 'fast'.")
+    if mode not in (None, "step") and effect != "read":
+        raise DefinitionError(f"{where} has mode {mode!r}, but only a 'read' may be a local activity. Leave mode out.")
     if timeout <= timedelta(0):
         raise DefinitionError(f"{where} has the time-out {timeout}; it must be longer than nothing.")
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
@@ -145,6 +158,7 @@ def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: ti
             result_schema=result.json_schema(mode="serialization") if "return" in hints else None,
             effect=effect,
             timeout=timeout.total_seconds(),
+            mode=mode,
         )
     except (PydanticUserError, PydanticSchemaGenerationError) as error:
         reason = str(error).splitlines()[0]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from mainspring.core.approvals import Decision, Kind, Permit, grant
-from mainspring.core.canonical import Value
+from mainspring.core.canonical import Record, Value
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
 
@@ -20,16 +20,16 @@ REPAIRS = 2
 Verdict = Literal["allow", "deny", "ask", "malformed"]
 
 
-class CallVerdict(Value):
+class CallVerdict(Record):
     """What the rules say of one call of a message, in the message's order.
 
     `args_digest` is over the arguments as parsed; `matched` names every rule that matched.
     `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how.
     """
 
-    id: str
-    tool: str
-    verdict: Verdict
+    id: str = ""
+    tool: str = ""
+    verdict: Verdict = "allow"
     args_digest: str = ""
     rule: str = ""
     reason: str = ""
@@ -37,12 +37,16 @@ class CallVerdict(Value):
 
 
 class Call(Value):
-    """One call of the newest message on its way; `answer` is set when it has ended."""
+    """One call of the newest message on its way; `answer` is set when it has ended.
+
+    `permits` counts how often it has been let through: again only after a person said that it did not happen.
+    """
 
     step: str
     index: int
     verdict: CallVerdict
     answer: Entry | None = None
+    permits: int = 0
 
 
 class Turn(Value):
@@ -61,12 +65,30 @@ class Turn(Value):
     repairs: int = 0
     message: str = ""
     calls: tuple[Call, ...] = ()
+    notes: tuple[Entry, ...] = ()
+    compacted: bool = False
 
 
 class Begin(Value):
-    """The invocation starts with these items: what memory recalled, what the user says."""
+    """The invocation starts with these items (what memory recalled, what the user says), or a session goes on."""
 
     new: tuple[Entry, ...]
+
+
+class Noted(Value):
+    """A person said something that the model is to read before its next message."""
+
+    note: Entry
+
+
+class Overflowed(Value):
+    """The thread is too long for the model's context window; nothing was asked."""
+
+
+class Compacted(Value):
+    """The thread was made shorter; this is its new head."""
+
+    head: Head
 
 
 class Replied(Value):
@@ -135,6 +157,14 @@ class AskPerson(Value):
     reason: str
 
 
+class Compact(Value):
+    """Make the thread shorter, so that it fits the model's context window."""
+
+    step: str
+    head: Head
+    new: tuple[Entry, ...]
+
+
 class Finish(Value):
     """The agent is done; `text` is its answer (JSON of the result type, where it has one)."""
 
@@ -144,12 +174,12 @@ class Finish(Value):
 class Fail(Value):
     """The run cannot go on; `kind` is the error's type and `reason` says what to do."""
 
-    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome"]
+    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome", "ContextFull"]
     reason: str
 
 
-Event = Begin | Replied | Returned | Broke | Uncertain | Decided
-Command = CallModel | CallTool | AskPerson | Finish | Fail
+Event = Begin | Noted | Overflowed | Compacted | Replied | Returned | Broke | Uncertain | Decided
+Command = CallModel | Compact | CallTool | AskPerson | Finish | Fail
 Move = tuple[Turn, tuple[Command, ...]]
 
 
@@ -163,21 +193,43 @@ def step(turn: Turn, event: Event) -> Move:
 
 
 def _begin(turn: Turn, event: Begin) -> Move:
-    return _ask_model(_with(turn, new=event.new))
+    return _ask_model(_with(turn, new=event.new, replies=0, repairs=0, compacted=False))
+
+
+def _noted(turn: Turn, event: Noted) -> Move:
+    return _with(turn, notes=(*turn.notes, event.note)), ()
+
+
+def _overflowed(turn: Turn, event: Overflowed) -> Move:
+    del event
+    if turn.compacted:
+        reason = (
+            f"agent {turn.agent!r}: what the model must read does not fit its context window, even made as short as "
+            "can be. Shorten the instructions or the tools' results, or choose a model with a larger window."
+        )
+        return turn, (Fail(kind="ContextFull", reason=reason),)
+    turn, name = _next_step(_with(turn, compacted=True))
+    return turn, (Compact(step=name, head=turn.head, new=turn.new),)
+
+
+def _compacted(turn: Turn, event: Compacted) -> Move:
+    return _ask_model(_with(turn, head=event.head, new=(), replies=turn.replies - 1))
 
 
 def _ask_model(turn: Turn) -> Move:
     if turn.replies >= turn.limit:
         reason = f"agent {turn.agent!r} was not done after {turn.limit} model replies. Raise Agent(max_steps=…)."
         return turn, (Fail(kind="StepLimit", reason=reason),)
-    turn, name = _next_step(_with(turn, replies=turn.replies + 1, calls=()))
+    new = (*turn.new, *turn.notes)
+    turn, name = _next_step(_with(turn, new=new, notes=(), replies=turn.replies + 1, calls=()))
     return turn, (CallModel(step=name, head=turn.head, new=turn.new),)
 
 
 def _replied(turn: Turn, event: Replied) -> Move:
     malformed = [v for v in event.verdicts if v.verdict == "malformed"]
     wrong = event.problem or (malformed[0].reason if malformed else "")
-    turn = _with(turn, head=event.head, new=(), message=event.digest, repairs=turn.repairs + 1 if wrong else 0)
+    repairs = turn.repairs + 1 if wrong else 0
+    turn = _with(turn, head=event.head, new=(), message=event.digest, repairs=repairs, compacted=False)
     if turn.repairs > REPAIRS:
         reason = f"agent {turn.agent!r}: the model was shown its mistake {REPAIRS} times and repeats it: {wrong}"
         return turn, (Fail(kind="MalformedReply", reason=reason),)
@@ -197,6 +249,7 @@ def _dispatch(turn: Turn, verdicts: tuple[CallVerdict, ...]) -> Move:
         call = Call(step=name, index=index, verdict=verdict)
         if verdict.verdict == "allow":
             commands.append(_run(turn, call, _permit(turn, call)))
+            call = _permitted(call)
         elif verdict.verdict == "ask":
             commands.append(AskPerson(step=name, index=index, kind="approval", verdict=verdict, reason=verdict.reason))
         else:
@@ -223,7 +276,8 @@ def _uncertain(turn: Turn, event: Uncertain) -> Move:
 def _decided(turn: Turn, event: Decided) -> Move:
     call, decision = _call(turn, event.step), event.decision
     if decision.choice in ("approve", "not happened"):
-        return turn, (_run(turn, call, _permit(turn, call, decision)),)
+        calls = tuple(_permitted(each) if each.step == call.step else each for each in turn.calls)
+        return _with(turn, calls=calls), (_run(turn, call, _permit(turn, call, decision)),)
     if decision.choice in ("deny", "expired"):
         return _end_call(turn, call.step, _answer(turn, call, decision.reason, "denied"))
     if decision.choice == "happened":
@@ -252,7 +306,12 @@ def _run(turn: Turn, call: Call, permit: Permit) -> CallTool:
 def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
     verdict = call.verdict
     return grant(
-        step=call.step, tool=verdict.tool, args_digest=verdict.args_digest, policy=turn.policy, decision=decision
+        step=call.step,
+        tool=verdict.tool,
+        args_digest=verdict.args_digest,
+        policy=turn.policy,
+        decision=decision,
+        number=call.permits + 1,
     )
 
 
@@ -278,6 +337,10 @@ def _with_answer(call: Call, answer: Entry) -> Call:
     return call.model_copy(update={"answer": answer})
 
 
+def _permitted(call: Call) -> Call:
+    return call.model_copy(update={"permits": call.permits + 1})
+
+
 def _next_step(turn: Turn) -> tuple[Turn, str]:
     number = turn.steps + 1
     return _with(turn, steps=number), f"{turn.thread}.{number}" if turn.thread else str(number)
@@ -287,6 +350,9 @@ Handler = Callable[[Turn, Any], Move]
 TABLES: Mapping[int, Mapping[type[Event], Handler]] = {
     1: {
         Begin: _begin,
+        Noted: _noted,
+        Overflowed: _overflowed,
+        Compacted: _compacted,
         Replied: _replied,
         Returned: _returned,
         Broke: _broke,

@@ -12,64 +12,90 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 from mainspring.contracts import names
+from mainspring.contracts.carried import Carried, Questions, Settled
 from mainspring.core import card
 from mainspring.core.approvals import Choice, Decision, Kind, Request, choices, settled
 from mainspring.core.canonical import Json
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.durable.failures import failure
+from mainspring.durable.updates import Updates
 
 _WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
 _FIELDS = {"request", "comment"}
+_REMEMBERED = 100
+"""How many decided requests are carried along, to answer late clicks in words."""
 
 
 class Approvals:
     """All requests of one run. `indexed` is whether the server knows our search attribute."""
 
-    def __init__(self) -> None:
+    def __init__(self, updates: Updates) -> None:
         """Nothing is asked yet."""
-        self.indexed = False
-        self.asked_with = self.asked_by = ""
+        self._updates = updates
+        self._paused = False
+        self._indexed = False
+        self._asked_with = self._asked_by = ""
         self._asked = 0
         self._open: dict[str, Request] = {}
         self._settled: dict[str, tuple[Request, Decision]] = {}
+        self._untold: dict[tuple[str, Kind], Decision] = {}
 
     @property
     def waiting(self) -> list[Request]:
         """What waits for a person now, oldest first."""
         return list(self._open.values())
 
+    @property
+    def any_asked(self) -> bool:
+        """Whether a person was asked anything in this execution."""
+        return bool(self._open or self._settled)
+
+    def restore(self, questions: Questions) -> None:
+        """Take up the requests of the execution before, each with its number and deadline."""
+        self._asked = questions.asked
+        self._settled = {each.request.id: (each.request, each.decision) for each in questions.settled}
+        self._untold = {(each.request.step, each.request.kind): each.decision for each in questions.fresh}
+        for request in questions.open:
+            self._offer(request)
+
+    def show_for(self, carried: Carried) -> None:
+        """Show what waits on the run's page, with what the run was given."""
+        self._indexed = carried.indexed
+        self._asked_with, self._asked_by = carried.given.input or "", carried.given.user
+        self._paused = carried.paused
+        if self._open or self._paused:
+            self._show()
+
+    def show_paused(self, *, paused: bool) -> None:
+        """Show on the run's page whether it is paused."""
+        self._paused = paused
+        self._show()
+
+    def carried(self) -> Questions:
+        """The requests as they stand now, for the next execution."""
+        settled = tuple(Settled(request=request, decision=decision) for request, decision in self._settled.values())
+        untold = {decision.request for decision in self._untold.values()}
+        return Questions(
+            asked=self._asked,
+            open=tuple(self._open.values()),
+            settled=settled[-_REMEMBERED:],
+            fresh=tuple(each for each in settled if each.request.id in untold),
+        )
+
     async def ask(  # noqa: PLR0917 - each is a part of the question
         self, kind: Kind, agent: AgentSpec, step: str, verdict: CallVerdict, args: dict[str, Json], reason: str
     ) -> Decision:
-        """Wait until a person decides, or the deadline does."""
-        self._asked += 1
-        tool = agent.tool(verdict.tool)
-        number = str(self._asked)
-        request = Request(
-            id=number,
-            kind=kind,
-            step=step,
-            agent=agent.name,
-            tool=verdict.tool,
-            about=tool.description.partition("\n\n")[0] if tool else "",
-            args=args,
-            args_digest=verdict.args_digest,
-            rule=verdict.rule,
-            reason=reason,
-            asked=workflow.time(),
-            deadline=workflow.time() + agent.deadline,
-            deny_reasons=agent.deny_reasons,
-        )
-        self._open[number] = request
-        self._show()
-        for name, (choice, said) in choices(request).items():
-            handle, validate = self._handlers(number, choice, said)
-            _set_handler(name, handle, validate)
+        """Wait until a person decides, or the deadline does; a question of the execution before goes on."""
+        if (step, kind) in self._untold:
+            return self._untold[step, kind]
+        request = self._about(step, kind) or self._new(kind, agent, step, verdict, args, reason)
+        number = request.id
+        left = max(0.0, round(request.deadline - workflow.time(), 3))
         try:
             await workflow.wait_condition(
                 lambda: number in self._settled,
-                timeout=timedelta(seconds=agent.deadline),
+                timeout=timedelta(seconds=left),
                 timeout_summary=f"waiting for a person: {request.tool} (request {number}, step {step})",
             )
         except TimeoutError:
@@ -80,6 +106,45 @@ class Approvals:
                 self._close(request)
             raise
         return self._settled[number][1]
+
+    def told(self, step: str, kind: Kind) -> None:
+        """The call that asked has taken the decision in; until then it is carried along."""
+        self._untold.pop((step, kind), None)
+
+    def _about(self, step: str, kind: Kind) -> Request | None:
+        return next((each for each in self._open.values() if (each.step, each.kind) == (step, kind)), None)
+
+    def _new(  # noqa: PLR0917 - likewise
+        self, kind: Kind, agent: AgentSpec, step: str, verdict: CallVerdict, args: dict[str, Json], reason: str
+    ) -> Request:
+        self._asked += 1
+        tool = agent.tool(verdict.tool)
+        now = workflow.time()
+        request = Request(
+            id=str(self._asked),
+            kind=kind,
+            step=step,
+            agent=agent.name,
+            tool=verdict.tool,
+            about=tool.description.partition("\n\n")[0] if tool else "",
+            args=args,
+            args_digest=verdict.args_digest,
+            rule=verdict.rule,
+            reason=reason,
+            asked=now,
+            deadline=now + agent.deadline,
+            deny_reasons=agent.deny_reasons,
+        )
+        self._offer(request)
+        self._show()
+        return request
+
+    def _offer(self, request: Request) -> None:
+        """Have the request open, with an update for each thing a person may say."""
+        self._open[request.id] = request
+        for name, (choice, said) in choices(request).items():
+            handle, validate = self._handlers(request.id, choice, said)
+            _set_handler(name, handle, validate)
 
     def decide(self, number: str, choice: Choice, said: str, form: Any) -> str:
         """Take a decision; gives the sentence the person reads."""
@@ -152,6 +217,7 @@ class Approvals:
     def _settle(self, request: Request, choice: Choice, reason: str, update: str) -> None:
         decision = Decision(request=request.id, choice=choice, reason=reason, update=update, decided=workflow.time())
         self._settled[request.id] = (request, decision)
+        self._untold[request.step, request.kind] = decision
         self._close(request)
 
     def _close(self, request: Request) -> None:
@@ -163,10 +229,10 @@ class Approvals:
     def _show(self) -> None:
         requests = self.waiting
         deadlines = {r.id: f"{datetime.fromtimestamp(r.deadline, UTC):%Y-%m-%d %H:%M} UTC" for r in requests}
-        working = card.working(workflow.info().workflow_type)
-        asking = card.card(requests, self.asked_with, deadlines, self.asked_by) if requests else working
+        working = card.paused() if self._paused else card.working(workflow.info().workflow_type)
+        asking = card.card(requests, self._asked_with, deadlines, self._asked_by) if requests else working
         workflow.set_current_details(asking)
-        if self.indexed:
+        if self._indexed:
             first = requests[0] if requests else None
             update = _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()
             workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - theirs
@@ -180,10 +246,11 @@ class Approvals:
         self, number: str, choice: Choice, said: str
     ) -> tuple[Callable[..., Coroutine[Any, Any, str]], Callable[..., None]]:
         async def handle(form: Any = None) -> str:
-            return self.decide(number, choice, said, form)
+            return self._updates.once(lambda: self.decide(number, choice, said, form))
 
         def validate(form: Any = None) -> None:
-            self.check(number, choice, form)
+            if not self._updates.is_known:
+                self.check(number, choice, form)
 
         return handle, validate
 

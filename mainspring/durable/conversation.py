@@ -3,11 +3,13 @@
 import asyncio
 from typing import cast
 
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from mainspring.contracts.steps import CallRef, ModelCall, Step, ToolWork
-from mainspring.core.canonical import Json, canonical
-from mainspring.core.ledger import Entry, Head, advance, make_item
+from mainspring.contracts.carried import Held, Talk
+from mainspring.contracts.steps import CallRef, CompactWork, ModelAnswer, ModelCall, Step, Stretch, Timing, ToolWork
+from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.ledger import Entry, Head, advance
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import (
@@ -16,11 +18,16 @@ from mainspring.core.turn import (
     Broke,
     CallModel,
     CallTool,
+    CallVerdict,
     Command,
+    Compact,
+    Compacted,
     Decided,
     Event,
     Fail,
     Finish,
+    Noted,
+    Overflowed,
     Replied,
     Returned,
     Turn,
@@ -30,25 +37,62 @@ from mainspring.core.turn import (
 from mainspring.durable.failures import cause_of, failure, type_of
 from mainspring.durable.running import Running
 
+Performed = CallModel | Compact | CallTool | AskPerson
+
 
 class Conversation:
-    """One agent invocation. `thread` is the id of the step it is ("" for the run itself)."""
+    """One agent invocation. `thread` is the id of the step it is ("" for the run itself).
+
+    Where the execution before had it under way, it goes on from there.
+    """
 
     def __init__(self, run: Running, agent: AgentSpec, thread: str, node: str = "") -> None:
-        """Begin with an empty thread."""
+        """Begin with an empty thread, or with what was carried along."""
         self._run = run
         self._agent = agent
         self._node = node
-        self._calls: tuple[ToolCall, ...] = ()
-        self._turn = Turn(
-            version=run.spec.turn,
-            thread=thread,
-            agent=agent.name,
-            key=run.ref.key,
-            policy=run.ref.spec,
-            limit=agent.max_steps,
-            head=Head(thread=thread),
+        self._events: asyncio.Queue[tuple[Performed, Event | BaseException]] = asyncio.Queue()
+        self._under_way: dict[str, Performed] = {}
+        talk = run.restored.pop(thread, None)
+        self._restored = tuple(_held(each) for each in talk.held) if talk else ()
+        self._began = talk.began if talk else workflow.time_ns()
+        self._calls: tuple[ToolCall, ...] = talk.calls if talk else ()
+        self._turn = (
+            talk.turn
+            if talk
+            else Turn(
+                version=run.spec.turn,
+                thread=thread,
+                agent=agent.name,
+                key=run.ref.key,
+                policy=run.ref.spec,
+                limit=agent.max_steps,
+                head=Head(thread=thread),
+            )
         )
+        run.talks[thread] = self
+
+    @property
+    def head(self) -> Head:
+        """The end of the thread."""
+        return self._turn.head
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the execution before left something to do."""
+        return bool(self._restored)
+
+    def carried(self) -> Talk:
+        """The invocation as it stands now, for the next execution."""
+        under_way = (*self._restored, *self._under_way.values())
+        return Talk(
+            turn=self._turn, calls=self._calls, held=tuple(_hold(each) for each in under_way), began=self._began
+        )
+
+    def note(self, text: str) -> None:
+        """Have the model read this before its next message."""
+        entry = self._run.entry(Message(role="note", text=text))
+        self._turn, _ = step(self._turn, Noted(note=entry))
 
     async def hold(self, text: str) -> str:
         """Go on until the agent is done; its answer.
@@ -56,62 +100,142 @@ class Conversation:
         Raises:
             ApplicationError: the run cannot go on.
         """
-        events: asyncio.Queue[Event | BaseException] = asyncio.Queue()
+        try:
+            return await self.exchange(text)
+        finally:
+            del self._run.talks[self._turn.thread]
+            if self._turn.thread:
+                timing = Timing(start=self._began, end=workflow.time_ns())
+                self._run.agents.append(
+                    Stretch(step=self._turn.thread, node=self._node, agent=self._agent.name, timing=timing)
+                )
+
+    async def exchange(self, text: str) -> str:
+        """Answer one message of the user; what was under way in the execution before is ended instead.
+
+        Raises:
+            ApplicationError: the run cannot go on.
+        """
+        commands: tuple[Command, ...] = self._restored
+        if commands:
+            self._restored = ()
+        else:
+            new = (self._run.said(text),) if self._turn.head.count else self._run.opening(text)
+            self._turn, commands = step(self._turn, Begin(new=new))
         tasks: list[asyncio.Task[None]] = []
-        event: Event | BaseException = Begin(new=self._run.opening(text))
         try:
             while True:
-                if isinstance(event, BaseException):
-                    raise event
-                self._turn, commands = step(self._turn, event)
+                local = self._all_local(commands)
                 for command in commands:
                     if isinstance(command, Finish):
                         return command.text
                     if isinstance(command, Fail):
                         raise failure(command.kind, command.reason)
-                    tasks.append(asyncio.create_task(self._deliver(command, events)))
-                event = await events.get()
+                    self._under_way[command.step] = command
+                    tasks.append(asyncio.create_task(self._deliver(command, local=local)))
+                commands = self._fold(*await self._events.get())
         finally:
+            self._under_way.clear()
             for task in tasks:
                 task.cancel()
             if tasks:  # a `once` call in flight is seen to its end, so that history tells how it ended
                 await asyncio.gather(*tasks, return_exceptions=True)
+            while not self._events.empty():
+                self._leave(self._events.get_nowait()[0])
 
-    async def _deliver(self, command: Command, events: "asyncio.Queue[Event | BaseException]") -> None:
+    def _fold(self, command: Performed, event: Event | BaseException) -> tuple[Command, ...]:
+        self._leave(command)
+        if isinstance(event, BaseException):
+            raise event
+        self._under_way.pop(command.step, None)
+        if isinstance(event, Decided):
+            self._run.approvals.told(event.step, cast("AskPerson", command).kind)
+        self._turn, commands = step(self._turn, event)
+        return commands
+
+    def _leave(self, command: Performed) -> None:
+        if self._passes_gate(command):
+            self._run.traffic.leave()
+
+    def _passes_gate(self, command: Performed) -> bool:
+        """Whether the command is a step of its own; to ask a person or another agent is to wait."""
+        return not isinstance(command, AskPerson) and not self._agent_behind(command)
+
+    def _agent_behind(self, command: Performed) -> str:
+        tool = self._agent.tool(command.permit.tool) if isinstance(command, CallTool) else None
+        return tool.agent if tool else ""
+
+    def _all_local(self, commands: tuple[Command, ...]) -> bool:
+        """Whether all calls of a message may be local activities: beside an ordinary one, none gains by it."""
+        tools = [self._agent.tool(each.permit.tool) for each in commands if isinstance(each, CallTool)]
+        return len(tools) == len(commands) and all(tool and self._run.is_local(self._agent, tool) for tool in tools)
+
+    async def _deliver(self, command: Performed, *, local: bool) -> None:
+        if self._passes_gate(command):
+            await self._run.traffic.enter()
         try:
-            event = await self._perform(command)
+            event: Event | BaseException = await self._perform(command, local=local)
         except Exception as error:  # noqa: BLE001 - it is raised again where the thread is held
             event = error
-        events.put_nowait(event)
+        except BaseException:
+            self._leave(command)
+            raise
+        self._events.put_nowait((command, event))
 
-    async def _perform(self, command: Command) -> Event:
+    async def _perform(self, command: Performed, *, local: bool) -> Event:
         if isinstance(command, CallModel):
             return await self._call_model(command)
         if isinstance(command, CallTool):
-            return await self._call_tool(command)
-        return await self._ask(cast("AskPerson", command))
+            return await self._call_tool(command, local=local)
+        if isinstance(command, Compact):
+            return await self._compact(command)
+        return await self._ask(command)
 
     async def _call_model(self, command: CallModel) -> Event:
-        call = ModelCall(run=self._run.ref, step=self._step(command.step), head=command.head, new=command.new)
+        judge = not self._turn.thread and self._run.given.input is None
+        call = ModelCall(step=self._step(command.step), head=command.head, new=command.new, judge=judge)
         answer = await self._run.call_model(self._agent, call)
+        if answer.refusal:
+            raise failure("Refused", f"The rule {answer.rule!r} refused the input: {answer.refusal}")
+        if answer.overflow or answer.item is None:
+            return Overflowed()
         message = Message.model_validate_json(answer.item.text)
         self._calls = message.calls
         return Replied(
             digest=answer.item.digest,
-            head=advance(command.head, answer.link.appended),
+            head=advance(command.head, (*(entry.digest for entry in command.new), answer.item.digest)),
             text=message.text,
-            verdicts=answer.verdicts,
+            verdicts=self._verdicts(answer, message),
             problem=answer.problem,
         )
 
-    async def _call_tool(self, command: CallTool) -> Event:
+    def _verdicts(self, answer: ModelAnswer, message: Message) -> tuple[CallVerdict, ...]:
+        """The verdicts with what the recorded ones leave out, because the calls say it."""
+        return tuple(
+            verdict
+            if verdict.tool
+            else verdict.model_copy(
+                update={
+                    "id": call.id,
+                    "tool": call.name,
+                    "args_digest": digest(canonical(call.args), self._run.ref.key),
+                }
+            )
+            for call, verdict in zip(message.calls, answer.verdicts, strict=True)
+        )
+
+    async def _compact(self, command: Compact) -> Event:
+        work = CompactWork(step=self._step(command.step), head=command.head, new=command.new)
+        made = await self._run.compact(self._agent, work)
+        return Compacted(head=advance(made.link.before, made.link.appended))
+
+    async def _call_tool(self, command: CallTool, *, local: bool) -> Event:
         tool = self._agent.tool(command.permit.tool)
         if tool is None:
             return Broke(step=command.step, error=f"There is no tool {command.permit.tool!r}.")
         if tool.agent:
             return await self._ask_agent(command, tool.agent)
         work = ToolWork(
-            run=self._run.ref,
             step=self._step(command.step),
             tool=tool.name,
             head=command.head,
@@ -119,7 +243,7 @@ class Conversation:
             permit=command.permit,
         )
         try:
-            outcome = await self._run.call_tool(tool, work)
+            outcome = await self._run.call_tool(tool, work, local=local)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -136,8 +260,7 @@ class Conversation:
         answer = await nested.hold(str(call.args["request"]))
         text = answer if self._run.spec.agent(name).result_schema else canonical(answer)
         message = Message(role="tool", text=text, call=call.id, tool=call.name)
-        item = make_item(message, self._run.ref.key)
-        return Returned(step=command.step, answer=Entry(digest=item.digest, text=item.text))
+        return Returned(step=command.step, answer=self._run.entry(message))
 
     async def _ask(self, command: AskPerson) -> Event:
         args: dict[str, Json] = dict(self._calls[command.index].args)
@@ -148,3 +271,15 @@ class Conversation:
 
     def _step(self, name: str) -> Step:
         return Step(id=name, agent=self._agent.name, node=self._node)
+
+
+def _hold(command: Performed) -> Held:
+    if isinstance(command, CallModel):
+        return Held(model=command)
+    if isinstance(command, Compact):
+        return Held(compact=command)
+    return Held(tool=command) if isinstance(command, CallTool) else Held(ask=command)
+
+
+def _held(held: Held) -> Performed:
+    return cast("Performed", held.model or held.compact or held.tool or held.ask)

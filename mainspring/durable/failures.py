@@ -14,6 +14,7 @@ Kind = Literal[
     "MalformedReply",
     "ModelFailed",
     "UnknownOutcome",
+    "ContextFull",
     "GraphFailed",
     "NotAccepted",
 ]

@@ -16,11 +16,11 @@ from typing import Any, cast
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
-from mainspring.contracts.steps import CallRef, NodeSpan, Step, Timing, ToolOutcome, ToolWork
+from mainspring.contracts.steps import CallRef, Step, Stretch, Timing, ToolWork
 from mainspring.core.approvals import PERMIT_SECONDS, Decision, Permit, grant
 from mainspring.core.canonical import Json
-from mainspring.core.ledger import Entry, Head, make_item
-from mainspring.core.messages import Message, ToolCall
+from mainspring.core.ledger import Head
+from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.spec import ToolSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.definitions import STAGE, Graph
@@ -131,7 +131,7 @@ class _Wrapped:
             self._count += 1
             node = _Node(name, str(self._count))
             _NODE.set(node)  # LangGraph gives each node a context of its own
-            start = workflow.time_ns()
+            start = int(self._run.memo.setdefault(f"{node.step} began", str(workflow.time_ns())))
             try:
                 update = await self._guarded(name, functools.partial(function, state, **injected))
             except (FailureError, asyncio.CancelledError):
@@ -143,8 +143,11 @@ class _Wrapped:
         return run_node
 
     def _ended(self, node: _Node, start: int) -> None:
-        timing = Timing(start=start, end=workflow.time_ns())
-        self._run.nodes.append(NodeSpan(step=node.step, node=node.name, timing=timing))
+        done = f"{node.step} ended"
+        if done not in self._run.memo:  # else the execution before let its span out
+            self._run.memo[done] = ""
+            timing = Timing(start=start, end=workflow.time_ns())
+            self._run.nodes.append(Stretch(step=node.step, node=node.name, timing=timing))
 
     def _route(self, name: str, branch: Any) -> Callable[..., Any]:
         function: Callable[..., Any] = branch.path.func or branch.path.afunc
@@ -175,7 +178,11 @@ class _Wrapped:
 
 
 class _Stage:
-    """`ask` and `use` of one run's nodes."""
+    """`ask` and `use` of one run's nodes.
+
+    What a step gave is kept in the run's memo: where the run continues as new, the graph is run again from its
+    start, and steps that were made give what they gave.
+    """
 
     def __init__(self, run: Running) -> None:
         self._run = run
@@ -186,7 +193,10 @@ class _Stage:
             spec = self._run.spec.agent(agent)
         except KeyError:
             raise ToolError(f"agent {agent!r} is not among Graph({self._run.spec.name!r}, agents=[…]).") from None
-        return await Conversation(self._run, spec, node.next(), node.name).hold(text)
+        step = node.next()
+        if step not in self._run.memo:
+            self._run.memo[step] = await Conversation(self._run, spec, step, node.name).hold(text)
+        return self._run.memo[step]
 
     async def use(self, tool: str, args: Mapping[str, Json]) -> Json:
         node = _NODE.get()
@@ -196,58 +206,96 @@ class _Stage:
             raise ToolError(f"tool {tool!r} is not among Graph({own.name!r}, tools=[…]).")
         step = node.next()
         call = ToolCall(id=f"call_{step.replace('.', '_')}", name=tool, args=dict(args))
-        item = make_item(Message(role="assistant", calls=(call,)), self._run.ref.key)
-        work = ToolWork(
-            run=self._run.ref,
-            step=Step(id=step, agent=own.name, node=node.name),
-            tool=tool,
-            head=Head(thread=step),
-            new=(Entry(digest=item.digest, text=item.text),),
-            call=CallRef(message=item.digest, index=0),
-        )
-        return await self._through_gate(spec, work, call)
+        if step not in self._run.memo:
+            entry = self._run.entry(Message(role="assistant", calls=(call,)))
+            work = ToolWork(
+                step=Step(id=step, agent=own.name, node=node.name),
+                tool=tool,
+                head=Head(thread=step),
+                new=(entry,),
+                call=CallRef(message=entry.digest, index=0),
+            )
+            await self._through_gate(spec, work, call)
+        message = Message.model_validate_json(self._run.memo[step])
+        if message.status != "ok":
+            raise ToolError(message.text)
+        return message.value
 
-    async def _through_gate(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> Json:
-        outcome = await self._attempt(tool, work, call)
-        while outcome.ask:
+    async def _through_gate(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> None:
+        """Have the call made, or refused; what came of it is in the memo then."""
+        verdict = await self._attempt(tool, work, call)
+        while verdict:
             own = self._run.spec.agent(self._run.spec.name)
-            verdict = outcome.ask
             decision = await self._run.approvals.ask(
                 "approval", own, work.step.id, verdict, dict(call.args), verdict.reason
             )
             if decision.choice != "approve":
-                raise ToolError(f"{tool.name} was not allowed: {decision.reason}")
+                self._keep(work, f"{tool.name} was not allowed: {decision.reason}", "denied")
+                return
             work = work.model_copy(update={"permit": self._permit(work, verdict, decision)})
-            outcome = await self._attempt(tool, work, call)
-        if outcome.item is None:
-            raise ToolError(f"{tool.name} gave nothing.")
-        message = Message.model_validate_json(outcome.item.text)
-        if message.status != "ok":
-            raise ToolError(f"{tool.name}: {message.text}")
-        return message.value
+            verdict = await self._attempt(tool, work, call)
 
-    async def _attempt(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> ToolOutcome:
+    async def _attempt(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> CallVerdict | None:
+        """Make the call; the verdict, where the rules want a person and nothing was run."""
+        step = work.step.id
         while True:
+            if step in self._run.unknown:
+                decision = await self._settle_outcome(tool, work, call)
+                if decision is None:
+                    return None
+                if work.permit:  # the old one may have expired while nobody answered
+                    update = {"expires": decision.decided + PERMIT_SECONDS, "number": work.permit.number + 1}
+                    work = work.model_copy(update={"permit": work.permit.model_copy(update=update)})
+            await self._run.traffic.enter()
+            self._told(step, work)
             try:
-                return await self._run.call_tool(tool, work)
+                outcome = await self._run.call_tool(tool, work, local=self._is_local(tool, work))
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
                 if tool.effect != "once" or type_of(error) == "NotDone":
-                    raise ToolError(f"{tool.name} failed: {cause_of(error)}") from None
-                decision = await self._settle_outcome(tool, work, call, cause_of(error))
-                if work.permit:  # the old one may have expired while nobody answered
-                    permit = work.permit.model_copy(update={"expires": decision.decided + PERMIT_SECONDS})
-                    work = work.model_copy(update={"permit": permit})
+                    self._keep(work, f"{tool.name} failed: {cause_of(error)}", "error")
+                    return None
+                self._run.unknown[step] = cause_of(error)
+            else:
+                if outcome.item:
+                    self._run.memo[step] = self._worded(tool, outcome.item.text)
+                return outcome.ask
+            finally:
+                self._run.traffic.leave()
 
-    async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall, reason: str) -> Decision:
-        """Ask a person how a `once` call ended; returns only where it may be run again."""
+    def _is_local(self, tool: ToolSpec, work: ToolWork) -> bool:
+        return work.permit is None and self._run.is_local(self._run.spec.agent(self._run.spec.name), tool)
+
+    def _told(self, step: str, work: ToolWork) -> None:
+        """A decision has been acted on once the call it is about begins."""
+        self._run.unknown.pop(step, None)
+        self._run.approvals.told(step, "outcome")
+        if work.permit:
+            self._run.approvals.told(step, "approval")
+
+    def _worded(self, tool: ToolSpec, text: str) -> str:
+        message = Message.model_validate_json(text)
+        if message.status == "ok":
+            return text
+        return message.model_copy(update={"text": f"{tool.name}: {message.text}"}).model_dump_json()
+
+    def _keep(self, work: ToolWork, text: str, status: Status) -> None:
+        message = Message(role="tool", text=text, tool=work.tool, status=status)
+        self._run.memo[work.step.id] = message.model_dump_json(exclude_defaults=True)
+
+    async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> Decision | None:
+        """Ask a person how a `once` call ended; gives the decision only where it may be run again."""
         own = self._run.spec.agent(self._run.spec.name)
         digest = work.permit.args_digest if work.permit else ""
         verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=digest)
+        reason = self._run.unknown[work.step.id]
         decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(call.args), reason)
         if decision.choice == "happened":
-            raise ToolError(f"{tool.name}: a person confirmed that it took effect, but its result is not known.")
+            self._keep(
+                work, f"{tool.name}: a person confirmed that it took effect, but its result is not known.", "error"
+            )
+            return None
         if decision.choice != "not happened":
             raise failure("UnknownOutcome", decision.reason)
         return decision

@@ -1,22 +1,29 @@
 """Workflow side. The one workflow class behind every agent and graph: its type name says which."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from mainspring.contracts import names
-from mainspring.contracts.run import RunResult, read_input
+from mainspring.contracts.carried import Carried, Exchange, Mail
+from mainspring.contracts.run import RunInput, RunResult, read_input
+from mainspring.contracts.steps import Sealed
 from mainspring.core import card
 from mainspring.core.answers import read_answer
 from mainspring.core.approvals import Choice, Request
 from mainspring.durable.approvals import Approvals
+from mainspring.durable.continuing import FAST_TASK, continue_as_new, is_full, is_too_slow, read_carried
 from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import failure
 from mainspring.durable.graph import hold_graph
-from mainspring.durable.running import Running, admit, text_of
+from mainspring.durable.running import Running, admit, admitted, text_of
+from mainspring.durable.session import Session, text_in
+from mainspring.durable.traffic import Traffic
+from mainspring.durable.updates import Updates
 from mainspring.errors import InputError
 
 _ANSWERS: dict[str, Choice] = {"happened": "happened", "not-happened": "not happened", "give-up": "give up"}
@@ -26,26 +33,37 @@ _ANSWERS: dict[str, Choice] = {"happened": "happened", "not-happened": "not happ
 class AnyRun:
     """A run of the agent or graph that has the workflow type's name."""
 
-    def __init__(self) -> None:
+    @workflow.init
+    def __init__(self, args: Sequence[RawValue]) -> None:
         """Updates may come before the first step, so what answers them is there first."""
-        self._approvals = Approvals()
+        self._carried = read_carried(args)
+        self._updates = Updates(self._carried.updates if self._carried else ())
+        self._session = Session(self._carried.mail if self._carried else Mail())
+        self._traffic = Traffic(lambda: is_full(self._updates.count))
+        self._approvals = Approvals(self._updates)
+        self._notes: list[str] = []
+        self._running: Running | None = None
+        if self._carried:
+            self._traffic.paused = self._carried.paused
+            self._approvals.restore(self._carried.questions)
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
         """Admit, hold the conversation or graph, close; gives a `RunResult`."""
-        name = workflow.info().workflow_type
-        convert = workflow.payload_converter().from_payload
+        carried, refusal = self._carried, ""
+        given = None if carried else _read(args)
+        local = workflow.patched(names.LOCAL)
+        if given:
+            workflow.set_current_details(card.working(workflow.info().workflow_type))
+            admission = await admit(given, local=local)
+            refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
+            carried = admitted(given, admission)
+        self._running = running = Running(cast("Carried", carried), self._approvals, self._traffic, local=local)
         try:
-            values: list[Any] = [convert(each.payload) for each in args]
-            given = read_input(values, name)
-        except InputError as error:
-            raise failure("BadInput", str(error)) from None
-        except Exception as error:  # noqa: BLE001 - an encoding this worker cannot read
-            raise failure("BadInput", f"{name!r}: the input cannot be decoded: {error}") from None
-        workflow.set_current_details(card.working(name))
-        running = Running(given, await admit(given), self._approvals)
-        try:
-            result = await self._hold(running)
+            _let_in(refusal)
+            if given and local and is_too_slow(running.spec):
+                self._move_over(running)
+            result = await self._see_through(running)
         except BaseException as error:
             if is_cancelled_exception(error):
                 workflow.set_current_details(card.stopped("Cancelled"))
@@ -58,15 +76,54 @@ class AnyRun:
         await running.close("completed")
         return result
 
+    async def _see_through(self, running: Running) -> RunResult:
+        """Hold the conversation or graph to its end, or up to where the run continues as new."""
+        task = asyncio.create_task(self._hold(running))
+        try:
+            while True:
+                await workflow.wait_condition(lambda: task.done() or self._is_still())
+                if task.done():
+                    return task.result()
+                await self._continue(running, task)
+        except BaseException as error:
+            if not isinstance(error, workflow.ContinueAsNewError):
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def _is_still(self) -> bool:
+        return self._traffic.draining and self._traffic.quiet
+
+    async def _continue(self, running: Running, task: "asyncio.Task[RunResult]") -> None:
+        sealed = await running.seal()
+        if running.nodes or running.agents or self._approvals.any_asked:
+            await running.close("continued")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if not task.done():  # whatever came in meanwhile is in the state that is carried along
+            continue_as_new(self._to_carry(running), sealed)
+
+    def _move_over(self, running: Running) -> None:
+        continue_as_new(self._to_carry(running), Sealed(), task_timeout=FAST_TASK)
+
+    def _to_carry(self, running: Running) -> Carried:
+        own = {"mail": self._session.carried(), "updates": self._updates.carried()}
+        return running.to_carry().model_copy(update=own)
+
     async def _hold(self, running: Running) -> RunResult:
-        if running.refusal:
-            raise failure("Refused", running.refusal)
+        given = running.given.input
         if running.spec.kind == "graph":
+            if given is None:
+                raise failure(
+                    "BadInput", f"{running.spec.name!r} is a graph, which needs an input; agents have sessions."
+                )
             answer, result = await hold_graph(running)
             return RunResult(answer=answer, result=result, totals=running.final_totals())
         agent = running.spec.agent(running.spec.name)
-        answer = await Conversation(running, agent, "").hold(running.given.input)
-        typed = read_answer(answer) if agent.result_schema else None
+        talk = Conversation(running, agent, "")
+        for note in self._notes:
+            talk.note(note)
+        answer = await (self._session.serve(talk) if given is None else talk.hold(given))
+        typed = read_answer(answer) if agent.result_schema and answer else None
         return RunResult(answer=text_of(answer), result=typed, totals=running.final_totals())
 
     @workflow.query(name=names.WAITING, description="What waits for a person, oldest first")
@@ -74,16 +131,22 @@ class AnyRun:
         """What waits for a person, oldest first."""
         return self._approvals.waiting
 
+    @workflow.query(name=names.MESSAGES, description="A session's newest messages, oldest first, with their answers")
+    def messages(self) -> list[Exchange]:
+        """A session's newest messages with what came of them."""
+        return self._session.messages
+
     @workflow.update(
         name=names.APPROVE, description='For programs, with Data {"request": "1"}. Without Data choose "approve 1: …".'
     )
     async def approve(self, form: Any = None) -> str:
         """Approve the request that the form names."""
-        return self._approvals.decide(self._approvals.number_in(form, "approve"), "approve", "", form)
+        return self._updates.once(lambda: self._approvals.decide(self._number(form, "approve"), "approve", "", form))
 
     @approve.validator
     def _check_approve(self, form: Any = None) -> None:
-        self._approvals.check(self._approvals.number_in(form, "approve"), "approve", form)
+        if not self._updates.is_known:
+            self._approvals.check(self._number(form, "approve"), "approve", form)
 
     @workflow.update(
         name=names.DENY,
@@ -91,11 +154,12 @@ class AnyRun:
     )
     async def deny(self, form: Any = None) -> str:
         """Deny the request that the form names; the comment is the reason the model reads."""
-        return self._approvals.decide(self._approvals.number_in(form, "deny"), "deny", "", form)
+        return self._updates.once(lambda: self._approvals.decide(self._number(form, "deny"), "deny", "", form))
 
     @deny.validator
     def _check_deny(self, form: Any = None) -> None:
-        self._approvals.check(self._approvals.number_in(form, "deny"), "deny", form)
+        if not self._updates.is_known:
+            self._approvals.check(self._number(form, "deny"), "deny", form)
 
     @workflow.update(
         name=names.ANSWER,
@@ -106,28 +170,135 @@ class AnyRun:
     )
     async def answer(self, form: Any = None) -> str:
         """Say how a call ended whose outcome is not known."""
-        choice, rest = self._outcome(form)
-        return self._approvals.decide(self._approvals.number_in(rest, "answer"), choice, "", rest)
+
+        def decide() -> str:
+            choice, rest = self._outcome(form)
+            return self._approvals.decide(self._number(rest, "answer"), choice, "", rest)
+
+        return self._updates.once(decide)
 
     @answer.validator
     def _check_answer(self, form: Any = None) -> None:
-        choice, rest = self._outcome(form)
-        self._approvals.check(self._approvals.number_in(rest, "answer"), choice, rest)
+        if not self._updates.is_known:
+            choice, rest = self._outcome(form)
+            self._approvals.check(self._number(rest, "answer"), choice, rest)
+
+    @workflow.update(name=names.SEND, description='A message for a session: "…" or {"message": "…"}. Read it by reply.')
+    async def send(self, form: Any = None) -> Exchange:
+        """Take a message; gives its number at once, and `reply` its answer."""
+        return Exchange.model_validate(self._updates.once(lambda: self._session.take(form)))
+
+    @send.validator
+    def _check_send(self, form: Any = None) -> None:
+        if not self._updates.is_known:
+            self._must_be_session("send")
+            self._session.check(form)
+
+    @workflow.update(name=names.REPLY, description='The answer to a message, once it is there: {"message": 1}')
+    async def reply(self, form: Any = None) -> Exchange:
+        """Wait for the answer to a message; it comes back unanswered where the run continues as new meanwhile."""
+        self._updates.count += 1
+        number = self._session.number_in(form)
+        await workflow.wait_condition(lambda: not self._session.is_open(number) or self._traffic.draining)
+        return self._session.exchange(number)
+
+    @reply.validator
+    def _check_reply(self, form: Any = None) -> None:
+        self._must_be_session("reply")
+        self._session.number_in(form)
+
+    @workflow.update(name=names.STEER, description='A note that the model reads before its next message: "…"')
+    async def steer(self, form: Any = None) -> str:
+        """Have the agents that are at work read a note before their next message."""
+        return self._updates.once(lambda: self._steer(text_in(form, "note", "steer")))
+
+    @steer.validator
+    def _check_steer(self, form: Any = None) -> None:
+        text_in(form, "note", "steer")
+
+    @workflow.update(name=names.PAUSE, description="Let no further step begin, until resume")
+    async def pause(self) -> str:
+        """Let no further step begin; what has begun goes on to its end."""
+        return self._updates.once(lambda: self._pause(paused=True))
+
+    @workflow.update(name=names.RESUME, description="Go on after pause")
+    async def resume(self) -> str:
+        """Go on."""
+        return self._updates.once(lambda: self._pause(paused=False))
+
+    @workflow.update(name=names.FINISH, description="End a session, once the messages that wait are answered")
+    async def finish(self) -> str:
+        """End a session once its messages are answered."""
+        return self._updates.once(self._finish)
+
+    @finish.validator
+    def _check_finish(self) -> None:
+        self._must_be_session("finish")
 
     @workflow.update(dynamic=True)
-    async def late(self, name: str, args: Sequence[RawValue]) -> str:  # noqa: ARG002 - its shape is given
-        """Refuse an update that is not there; the validator already did."""
-        self._approvals.refuse_late(name)
-        return ""
+    async def late(self, name: str, args: Sequence[RawValue]) -> Any:  # noqa: ARG002 - its shape is given
+        """Refuse an update that is not there; the validator already did, but for one that was handled before."""
+        return self._updates.once(lambda: self._approvals.refuse_late(name))
 
     @late.validator
     def _check_late(self, name: str, args: Sequence[RawValue]) -> None:  # noqa: ARG002 - likewise
-        self._approvals.refuse_late(name)
+        if not self._updates.is_known:
+            self._approvals.refuse_late(name)
+
+    def _number(self, form: Any, verb: str) -> str:
+        return self._approvals.number_in(form, verb)
+
+    def _must_be_session(self, verb: str) -> None:
+        if self._running and self._running.given.input is not None:
+            raise failure("NotAccepted", f"This run is no session, so there is no {verb}. Start one without an input.")
+
+    def _steer(self, note: str) -> str:
+        running = self._running
+        talks = list(running.talks.values()) if running else []
+        if running and not talks:
+            raise failure("NotAccepted", "No agent is at work now.")
+        own = [talk for talk in talks if not talk.head.thread] or talks
+        for talk in own:
+            talk.note(note)
+        if not running:
+            self._notes.append(note)
+        return "The model reads it before its next message."
+
+    def _pause(self, *, paused: bool) -> str:
+        self._traffic.paused = paused
+        self._approvals.show_paused(paused=paused)
+        return "Paused: no step begins until resume. What had begun goes on to its end." if paused else "Goes on."
+
+    def _finish(self) -> str:
+        self._session.finishing = True
+        return "The session ends once the messages that wait are answered."
 
     def _outcome(self, form: Any) -> tuple[Choice, dict[str, Any]]:
-        self._approvals.number_in(form, "answer")
+        self._number(form, "answer")
         rest = dict(form)
         outcome = rest.pop("outcome", None)
         if outcome not in _ANSWERS:
             raise failure("NotAccepted", f"outcome is {outcome!r}; it must be one of {', '.join(map(repr, _ANSWERS))}.")
         return _ANSWERS[outcome], rest
+
+
+def _let_in(refusal: str) -> None:
+    if refusal:
+        raise failure("Refused", refusal)
+
+
+def _read(args: Sequence[RawValue]) -> RunInput:
+    """What the run was started with.
+
+    Raises:
+        ApplicationError: BadInput, in words.
+    """
+    name = workflow.info().workflow_type
+    convert = workflow.payload_converter().from_payload
+    try:
+        values: list[Any] = [convert(each.payload) for each in args]
+        return read_input(values, name)
+    except InputError as error:
+        raise failure("BadInput", str(error)) from None
+    except Exception as error:  # noqa: BLE001 - an encoding this worker cannot read
+        raise failure("BadInput", f"{name!r}: the input cannot be decoded: {error}") from None

@@ -1,24 +1,29 @@
-"""Workflow side. One admitted run: its pinned definition, and the activities its steps become."""
+"""Workflow side. One admitted run: its pinned definition, its state, and the steps it is made of."""
 
 import json
 from datetime import timedelta
-from typing import cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 from mainspring.contracts import names
+from mainspring.contracts.carried import Carried, Talk
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import (
     Admission,
     AdmitRequest,
     Closing,
+    Compaction,
+    CompactWork,
     ModelAnswer,
     ModelCall,
-    NodeSpan,
     RunRef,
+    Sealed,
+    SealWork,
+    StepWork,
+    Stretch,
     ToolOutcome,
     ToolWork,
 )
@@ -27,170 +32,282 @@ from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.durable.approvals import Approvals
 from mainspring.durable.failures import cause_of, failure, type_of
+from mainspring.durable.perform import LOCAL_LIMIT, Plan, perform
+from mainspring.durable.traffic import Traffic
 
-HEARTBEAT = timedelta(seconds=5)
-"""How soon a lost worker is noticed: measured 5 s to the next attempt at this setting."""
+if TYPE_CHECKING:
+    from mainspring.durable.conversation import Conversation
 
-_ADMIT_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), backoff_coefficient=1.5, maximum_attempts=8)
-"""About 30 s in all, so that a rolling deploy can bring the name that is asked for."""
-_MODEL_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=20), maximum_attempts=4
-)
-_TOOL_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10), maximum_attempts=3
-)
-_ONCE = RetryPolicy(maximum_attempts=1)
 _ONCE_TRIES = 3
 """How often a `once` call is run at most; again only after it said NotDone."""
-_SEE_TO_THE_END = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
 _NOT_DONE_PAUSE = timedelta(seconds=1)
-_GRACE = timedelta(seconds=5)
-"""The effects side ends a call by its own time-out first; Temporal's is behind it."""
+_MODEL_TRIES = 4
+_MODEL_PAUSE = timedelta(seconds=20)
+_TOOL_TRIES = 3
+_QUICK = timedelta(seconds=10)
+"""How long admission and closing may take as local activities."""
+
+_CLOSED: Any = Closing | None
+"""What `close` gives; before local activities were, it gave nothing."""
+WorkT = TypeVar("WorkT", ModelCall, ToolWork)
+LeanT = TypeVar("LeanT", bound=StepWork)
 
 
 class Running:
-    """What every step of a run needs. Made once, when the run has been admitted."""
+    """What every step of a run needs. Made once per execution: when the run has been admitted, or goes on."""
 
-    def __init__(self, given: RunInput, admission: Admission, approvals: Approvals) -> None:
-        """Pin the definition that `admit` recorded."""
-        info = workflow.info()
-        self.given = given
+    def __init__(self, carried: Carried, approvals: Approvals, traffic: Traffic, *, local: bool) -> None:
+        """Take up what was admitted, or what the execution before left; `local` allows local activities."""
+        self.given = carried.given
         self.approvals = approvals
-        self.spec = Spec.model_validate_json(admission.spec.text)
-        self.recalled = admission.recalled
-        self.refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
-        self.totals = Totals()
-        self.nodes: list[NodeSpan] = []
+        self.traffic = traffic
+        self.local = local
+        self.ref = carried.run
+        self.spec = Spec.model_validate_json(carried.spec.text)
+        self.began = carried.began
+        self.totals = carried.totals
+        self.memo = dict(carried.memo)
+        self.unknown = dict(carried.unknown)
+        self.slow = set(carried.slow)
+        self.broken = False
+        self.nodes: list[Stretch] = []
+        self.agents: list[Stretch] = []
+        self.talks: dict[str, Conversation] = {}
+        self.restored: dict[str, Talk] = {talk.turn.thread: talk for talk in carried.talks}
+        self._carried = carried
         self._recorded: set[str] = set()
-        self.started = workflow.time()
-        self.ref = RunRef(
-            name=info.workflow_type,
-            first=info.first_execution_run_id,
-            key=admission.key,
-            spec=admission.spec.digest,
-            user=given.user,
-            tenant=given.tenant,
-            session=given.session,
-            traceparent=given.traceparent,
-        )
-        approvals.indexed = admission.indexed
-        approvals.asked_with, approvals.asked_by = given.input, given.user
+        approvals.show_for(carried)
 
     def opening(self, text: str) -> tuple[Entry, ...]:
         """How a thread begins: what memory recalled (by reference), and what the user says."""
-        item = make_item(Message(role="user", text=text), self.ref.key)
-        said = Entry(digest=item.digest, text=item.text)
-        return (Entry(digest=self.recalled.digest), said) if self.recalled else (said,)
+        said = self.said(text)
+        recalled = self._carried.recalled
+        return (Entry(digest=recalled.digest), said) if recalled else (said,)
+
+    def said(self, text: str) -> Entry:
+        """What the user says, as it goes to the model."""
+        return self.entry(Message(role="user", text=text))
+
+    def entry(self, message: Message) -> Entry:
+        """A message made by the workflow itself, as it goes to an activity."""
+        item = make_item(message, self.ref.key)
+        return Entry(digest=item.digest, text=item.text)
 
     async def call_model(self, agent: AgentSpec, call: ModelCall) -> ModelAnswer:
-        """One reply of an agent's model, as one activity.
+        """One reply of an agent's model.
 
         Raises:
             ApplicationError: ModelFailed, when every attempt failed.
         """
+        summary = f"{agent.name}: {agent.models[0]}"
+        fast = self.local and agent.mode == "fast" and summary not in self.slow
+        plan = Plan(
+            names.CALL_MODEL,
+            agent.model_timeout,
+            _MODEL_TRIES,
+            _MODEL_PAUSE,
+            local=timedelta(seconds=agent.model_timeout) if fast else None,
+            slow=self.slow,
+        )
         try:
-            answer = await workflow.execute_activity(
-                names.CALL_MODEL,
-                call,
-                result_type=ModelAnswer,
-                activity_id=call.step.id,
-                summary=f"{agent.name}: {agent.models[0]}",
-                start_to_close_timeout=timedelta(seconds=agent.model_timeout) + _GRACE,
-                heartbeat_timeout=HEARTBEAT,
-                retry_policy=_MODEL_RETRY,
+            answer = await perform(plan, self._lean(call), ModelAnswer, call.step.id, summary, self._by_value(call))
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self.broken = True
+            why = f"agent {agent.name!r}, step {call.step.id}: the model {agent.models[0]!r} failed: {cause_of(error)}"
+            raise failure("ModelFailed", why) from None
+        if answer.timing.end - answer.timing.start > LOCAL_LIMIT.total_seconds() * 1e9:
+            self.slow.add(summary)
+        if answer.item:
+            self._add(1, answer.input_tokens, answer.output_tokens, answer.cost_microusd)
+        return answer
+
+    async def compact(self, agent: AgentSpec, work: CompactWork) -> Compaction:
+        """Make a thread shorter.
+
+        Raises:
+            ApplicationError: ModelFailed, when every attempt failed.
+        """
+        plan = Plan(names.COMPACT, agent.model_timeout, _MODEL_TRIES, _MODEL_PAUSE)
+        try:
+            made = await perform(
+                plan, self._lean(work), Compaction, work.step.id, f"{agent.name}: {agent.shorten} the thread"
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            why = f"agent {agent.name!r}, step {call.step.id}: the model {agent.models[0]!r} failed: {cause_of(error)}"
+            why = f"agent {agent.name!r}, step {work.step.id}: the thread cannot be made shorter: {cause_of(error)}"
             raise failure("ModelFailed", why) from None
-        self.totals = _add_model(self.totals, answer)
-        return answer
+        self._add(1 if made.model else 0, made.input_tokens, made.output_tokens, made.cost_microusd)
+        return made
 
-    async def call_tool(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
-        """One tool call, as one activity; a `once` tool gets another only when it is certain that nothing happened.
+    async def seal(self) -> Sealed:
+        """Gather the texts of every thread under way, for the next execution."""
+        heads = tuple(talk.turn.head for talk in self._talks() if talk.turn.head.count)
+        if not heads:
+            return Sealed()
+        plan = Plan(names.SEAL, 60, _MODEL_TRIES)
+        return await perform(plan, SealWork(heads=heads), Sealed, f"seal-{self._carried.part}", "seal the window")
+
+    def is_local(self, agent: AgentSpec, tool: ToolSpec) -> bool:
+        """Whether calls of this tool may be local activities."""
+        mode = tool.mode or agent.mode
+        return self.local and not tool.agent and tool.effect == "read" and mode != "step"
+
+    async def call_tool(self, tool: ToolSpec, work: ToolWork, *, local: bool = False) -> ToolOutcome:
+        """One tool call; a `once` tool gets another only when it is certain that nothing happened.
 
         Raises:
             ActivityError: it failed, or (`once`, unless NotDone) nobody knows how it ended.
         """
-        outcome = await self._until_known(tool, work)
+        try:
+            outcome = await self._until_known(tool, work, local=local)
+        except ActivityError:
+            self.broken = True
+            raise
         if not outcome.ask:
             self.totals = self.totals.model_copy(update={"tool_calls": self.totals.tool_calls + 1})
         return outcome
 
-    async def _until_known(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
+    async def _until_known(self, tool: ToolSpec, work: ToolWork, *, local: bool) -> ToolOutcome:
         for _ in range(_ONCE_TRIES - 1 if tool.effect == "once" else 0):
             try:
-                return await self._attempt(tool, work)
+                return await self._attempt(tool, work, local=local)
             except ActivityError as error:
                 if is_cancelled_exception(error) or type_of(error) != "NotDone":
                     raise
             await workflow.sleep(_NOT_DONE_PAUSE, summary=f"{tool.name} was not done; trying again")
-        return await self._attempt(tool, work)
+        return await self._attempt(tool, work, local=local)
 
-    async def _attempt(self, tool: ToolSpec, work: ToolWork) -> ToolOutcome:
+    async def _attempt(self, tool: ToolSpec, work: ToolWork, *, local: bool) -> ToolOutcome:
         # A call that is run again finds its text in history, where the first attempt has put it.
         new = tuple(Entry(digest=each.digest) if each.digest in self._recorded else each for each in work.new)
         self._recorded.update(each.digest for each in new)
         work = work.model_copy(update={"new": new})
-        return await workflow.execute_activity(
+        summary = f"{tool.name} ({tool.effect})"
+        once = tool.effect == "once"
+        plan = Plan(
             names.CALL_TOOL,
-            work,
-            result_type=ToolOutcome,
-            activity_id=work.step.id,
-            summary=f"{tool.name} ({tool.effect})",
-            start_to_close_timeout=timedelta(seconds=tool.timeout) + _GRACE,
-            heartbeat_timeout=HEARTBEAT,
-            retry_policy=_ONCE if tool.effect == "once" else _TOOL_RETRY,
-            cancellation_type=_SEE_TO_THE_END if tool.effect == "once" else ActivityCancellationType.TRY_CANCEL,
+            tool.timeout,
+            1 if once else _TOOL_TRIES,
+            cancellation=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+            if once
+            else ActivityCancellationType.TRY_CANCEL,
+            local=LOCAL_LIMIT if local and summary not in self.slow else None,
+            slow=self.slow,
         )
+        return await perform(plan, self._lean(work), ToolOutcome, work.step.id, summary, self._by_value(work))
 
     async def close(self, outcome: str, error: str = "") -> None:
-        """Let the spans out that only end with the run. Nothing that goes wrong here fails the run."""
+        """Let the spans out that end with the run, or this execution of it. What goes wrong here fails no run."""
+        info = workflow.info()
         closing = Closing.model_validate(
-            {"run": self.ref, "outcome": outcome, "error": error, "nodes": self.nodes, "totals": self.final_totals()}
+            {
+                "run": self.ref,
+                "outcome": outcome,
+                "error": error,
+                "nodes": self.nodes,
+                "agents": self.agents,
+                "totals": self.final_totals(),
+                "workflow_id": info.workflow_id,
+                "kind": self.spec.kind,
+                "began": self.began if self.local else 0,
+                "ended": workflow.time_ns() if self.local else 0,
+            }
         )
+        # Who decided a request, and what of a step that failed is known, stands in history alone.
+        quick = self.local and outcome in ("completed", "continued") and not (self.broken or self.approvals.any_asked)
+        plan = Plan(names.CLOSE, 10, 2, heartbeat=None, local=_QUICK if quick else None)
         try:
-            await workflow.execute_activity(
-                names.CLOSE,
-                closing,
-                activity_id=names.CLOSE,
-                summary="close the trace",
-                start_to_close_timeout=timedelta(seconds=10),
-                schedule_to_close_timeout=timedelta(seconds=30),
-                retry_policy=RetryPolicy(maximum_attempts=2),
-            )
+            await perform(plan, closing, _CLOSED, names.CLOSE, "close the trace")
         except ActivityError:
             workflow.logger.warning("The trace of this run was not closed; `mainspring trace` rebuilds it.")
 
     def final_totals(self) -> Totals:
         """What the run used up to now."""
-        return self.totals.model_copy(update={"seconds": round(workflow.time() - self.started, 3)})
+        seconds = round((workflow.time_ns() - self.began) / 1e9, 3)
+        return self.totals.model_copy(update={"seconds": seconds})
+
+    def to_carry(self) -> Carried:
+        """The run as it stands now, for the next execution; whoever has more of its state adds that."""
+        return self._carried.model_copy(
+            update={
+                "part": self._carried.part + 1,
+                "totals": self.totals,
+                "talks": self._talks(),
+                "questions": self.approvals.carried(),
+                "paused": self.traffic.paused,
+                "memo": self.memo,
+                "unknown": self.unknown,
+                "slow": tuple(sorted(self.slow)),
+            }
+        )
+
+    def _talks(self) -> tuple[Talk, ...]:
+        return (*(talk.carried() for talk in self.talks.values()), *self.restored.values())
+
+    def _lean(self, work: LeanT) -> LeanT:
+        return work.lean(self.ref.name)
+
+    def _by_value(self, work: WorkT) -> WorkT:
+        return work.model_copy(update={"run": self.ref})
+
+    def _add(self, calls: int, input_tokens: int, output_tokens: int, cost: int | None) -> None:
+        known = self.totals.cost_microusd is not None and cost is not None
+        self.totals = self.totals.model_copy(
+            update={
+                "model_calls": self.totals.model_calls + calls,
+                "input_tokens": self.totals.input_tokens + input_tokens,
+                "output_tokens": self.totals.output_tokens + output_tokens,
+                "cost_microusd": (self.totals.cost_microusd or 0) + (cost or 0) if known else None,
+            }
+        )
 
 
-async def admit(given: RunInput) -> Admission:
-    """Have the run let in (or refused by a rule), as one activity.
+async def admit(given: RunInput, *, local: bool) -> Admission:
+    """Have the run let in (or refused by a rule).
+
+    A worker that does not know the name is one attempt of several: a deploy may bring it.
 
     Raises:
         ApplicationError: UnknownName or NotAdmitted, in words.
     """
     info = workflow.info()
+    request = AdmitRequest(name=info.workflow_type, first=info.first_execution_run_id, input=given)
+    # About 30 s in all.
+    plan = Plan(names.ADMIT, 15, 8, heartbeat=None, backoff=1.5, local=_QUICK if local else None)
     try:
-        admission = await workflow.execute_activity(
-            names.ADMIT,
-            AdmitRequest(name=info.workflow_type, first=info.first_execution_run_id, input=given),
-            result_type=Admission,
-            activity_id=names.ADMIT,
-            summary=f"admit {info.workflow_type}",
-            start_to_close_timeout=timedelta(seconds=20),
-            retry_policy=_ADMIT_RETRY,
-        )
+        return await perform(plan, request, Admission, names.ADMIT, f"admit {info.workflow_type}")
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
         kind = "UnknownName" if type_of(error) == "UnknownName" else "NotAdmitted"
         raise failure(kind, cause_of(error)) from None
-    return admission
+
+
+def admitted(given: RunInput, admission: Admission) -> Carried:
+    """A run as it begins."""
+    info = workflow.info()
+    run = RunRef(
+        name=info.workflow_type,
+        first=info.first_execution_run_id,
+        key=admission.key,
+        spec=admission.spec.digest,
+        user=given.user,
+        tenant=given.tenant,
+        session=given.session,
+        traceparent=given.traceparent,
+    )
+    return Carried(
+        carried=1,
+        run=run,
+        given=given,
+        spec=admission.spec,
+        recalled=admission.recalled,
+        indexed=admission.indexed,
+        began=int(info.start_time.timestamp() * 1e9),
+    )
 
 
 def text_of(answer: str) -> str:
@@ -201,15 +318,3 @@ def text_of(answer: str) -> str:
         return answer
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     return next((text for text in (fields.get("text"), fields.get("answer")) if isinstance(text, str)), answer)
-
-
-def _add_model(totals: Totals, answer: ModelAnswer) -> Totals:
-    known = totals.cost_microusd is not None and answer.cost_microusd is not None
-    return totals.model_copy(
-        update={
-            "model_calls": totals.model_calls + 1,
-            "input_tokens": totals.input_tokens + answer.input_tokens,
-            "output_tokens": totals.output_tokens + answer.output_tokens,
-            "cost_microusd": (totals.cost_microusd or 0) + (answer.cost_microusd or 0) if known else None,
-        }
-    )

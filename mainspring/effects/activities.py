@@ -1,4 +1,4 @@
-"""Activity side. The four activities by their names, bound to one worker's world."""
+"""Activity side. The activities by their names, bound to one worker's world."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,20 @@ from typing import Any
 from temporalio import activity
 
 from mainspring.contracts import names
-from mainspring.contracts.steps import Admission, AdmitRequest, Closing, ModelAnswer, ModelCall, ToolOutcome, ToolWork
-from mainspring.effects import admit, call_model, call_tool, close
+from mainspring.contracts.steps import (
+    Admission,
+    AdmitRequest,
+    Closing,
+    Compaction,
+    CompactWork,
+    ModelAnswer,
+    ModelCall,
+    Sealed,
+    SealWork,
+    ToolOutcome,
+    ToolWork,
+)
+from mainspring.effects import admit, call_model, call_tool, close, compact, seal
 from mainspring.effects.world import World
 
 
@@ -33,11 +45,21 @@ class Activities:
         """See `effects.call_tool`."""
         return await call_tool.call_tool(self._world, work)
 
+    @activity.defn(name=names.COMPACT)
+    async def compact(self, work: CompactWork) -> Compaction:
+        """See `effects.compact`."""
+        return await compact.compact(self._world, work)
+
+    @activity.defn(name=names.SEAL)
+    async def seal(self, work: SealWork) -> Sealed:
+        """See `effects.seal`."""
+        return await seal.seal(self._world, work)
+
     @activity.defn(name=names.CLOSE)
-    async def close(self, closing: Closing) -> None:
+    async def close(self, closing: Closing) -> Closing | None:
         """See `effects.close`."""
-        await close.close(self._world, closing)
+        return await close.close(self._world, closing)
 
     def all(self) -> list[Callable[..., Any]]:
-        """The four, to register."""
-        return [self.admit, self.call_model, self.call_tool, self.close]
+        """All of them, to register."""
+        return [self.admit, self.call_model, self.call_tool, self.compact, self.seal, self.close]

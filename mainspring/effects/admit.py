@@ -21,6 +21,8 @@ from mainspring.errors import did_you_mean
 from mainspring.telemetry.spans import admit_span
 
 _SPEC_LIMIT = 128 * 1024
+_INDEXED_FOR = 60.0
+"""Seconds for which the server's answer about search attributes holds."""
 
 
 async def admit(world: World, asked: AdmitRequest) -> Admission:
@@ -41,8 +43,7 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
             type="SpecTooLarge",
             non_retryable=True,
         )
-    run = RunRef(name=asked.name, first=asked.first, key=key, spec=item.digest)
-    refusal, rule = _judge(world, run, spec, asked)
+    refusal, rule = _judge(world, spec, asked)
     recalled, notes = await _recall(world, asked, key)
     admission = Admission(
         key=key,
@@ -51,9 +52,10 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         notes=notes,
         refusal=refusal,
         rule=rule,
-        indexed=await _is_indexed(),
+        indexed=await _is_indexed(world),
         timing=Timing(start=start, end=time.time_ns()),
     )
+    world.ledger.keep(RunRef(name=asked.name, first=asked.first, key=key, spec=item.digest), _items(admission))
     world.exporter.export([admit_span(asked, admission)])
     return admission
 
@@ -75,10 +77,17 @@ def _resolve(world: World, name: str) -> Spec:
     )
 
 
-def _judge(world: World, run: RunRef, spec: Spec, asked: AdmitRequest) -> tuple[str, str]:
+def _items(admission: Admission) -> list[Item]:
+    return [admission.spec, admission.recalled] if admission.recalled else [admission.spec]
+
+
+def _judge(world: World, spec: Spec, asked: AdmitRequest) -> tuple[str, str]:
+    text = asked.input.input
+    if text is None:  # a session, whose messages are judged as they come
+        return "", ""
     for agent in spec.agents:
-        facts = InputFacts(agent=agent.name, user=asked.input.user, tenant=asked.input.tenant, text=asked.input.input)
-        judged = world.judge(run, agent).judge_input(facts)
+        facts = InputFacts(agent=agent.name, user=asked.input.user, tenant=asked.input.tenant, text=text)
+        judged = world.judge(agent).judge_input(facts)
         if judged.verdict == "deny":
             return judged.reason, judged.rule
     return "", ""
@@ -95,13 +104,19 @@ async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | N
     return make_item(message, key), len(notes)
 
 
-async def _is_indexed() -> bool:
+async def _is_indexed(world: World) -> bool:
     """Whether the server has our search attribute, of our type; a server that will not say counts as no."""
     client = activity.client()
+    now = time.monotonic()
+    known, asked = world.indexed.get(client.namespace, (False, -_INDEXED_FOR))
+    if now - asked < _INDEXED_FOR:
+        return known
     try:
         found = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)
         )
     except RPCError:
         return False
-    return found.custom_attributes.get(names.WAITS_FOR) == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    known = found.custom_attributes.get(names.WAITS_FOR) == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    world.indexed[client.namespace] = (known, now)
+    return known

@@ -6,54 +6,100 @@ from datetime import timedelta
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from mainspring.contracts.steps import ModelAnswer, ModelCall, Timing
+from mainspring.contracts.steps import ModelAnswer, ModelCall, RunRef, Timing
 from mainspring.core.answers import read_answer
 from mainspring.core.canonical import canonical
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
+from mainspring.core.rules import InputFacts
 from mainspring.core.spec import AgentSpec
 from mainspring.core.tool import in_words
+from mainspring.core.turn import CallVerdict
+from mainspring.core.window import repaired
 from mainspring.effects.gate import judge_calls
 from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.ledger import Thread
 from mainspring.effects.world import World
-from mainspring.errors import ModelError, UsageError
+from mainspring.errors import LedgerError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
-
-_LIMIT = 128 * 1024
-"""Bytes of one reply. A message travels in payloads of 2 MB at most, several at once."""
 
 
 async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     """Send the thread to the agent's model; gives its message with a verdict on each of its calls.
 
     Raises:
-        ApplicationError: ModelError (retried unless the model said it cannot help), LedgerError.
+        ApplicationError: ModelError (retried unless the model said it cannot help), NotHeld.
     """
     start = time.time_ns()
     async with heartbeating():
-        spec = await world.ledger.spec(call.run)
-        agent = spec.agent(call.step.agent)
-        held = await world.ledger.thread(call.run, call.head, call.new)
-        thread = tuple(message for _, message in held)
-        reply = await _reply(world, agent, thread)
+        run, call, agent, thread = await _read(world, call)
+        answer = _unasked(world, run, call, agent, thread)
+        reply = None if answer else await ask_model(world, agent, thread.messages)
+    if reply:
+        answer = _answered(world, run, call, agent, thread, reply)
+    answer = cast("ModelAnswer", answer).model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
+    if answer.item:
+        link = Link(before=call.head, appended=(*(entry.digest for entry in call.new), answer.item.digest))
+        world.ledger.keep(run, [answer.item], link)
+        answer = answer.model_copy(update={"link": link}) if activity.info().is_local else answer
+    if activity.info().is_local:
+        work = ModelCall(step=call.step, new=tuple(entry for entry in call.new if entry.text)).lean(run.name)
+        answer = answer.model_copy(update={"work": work})
+    world.exporter.export([model_span(run, call, answer)])
+    return answer
+
+
+async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, AgentSpec, Thread]:
+    try:
+        run = await world.ledger.run(call.run)
+        call = call.full(activity.info().activity_id, run.name)
+        spec = await world.ledger.spec(run)
+        return run, call, spec.agent(call.step.agent), await world.ledger.thread(run, call.head, call.new)
+    except LedgerError as error:
+        raise not_held(error) from None
+
+
+def not_held(error: LedgerError) -> ApplicationError:
+    """What of the run is not here; an ordinary activity, which comes after a local one, finds more in history."""
+    return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
+
+
+def _unasked(world: World, run: RunRef, call: ModelCall, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:
+    """Why the model is not asked at all: a rule refuses the user's message, or the thread is too long."""
+    nothing = Timing(start=0, end=0)
+    if call.judge:
+        said = [message.text for message in thread.messages[-len(call.new) :] if message.role == "user"]
+        for text in said if call.new else ():
+            facts = InputFacts(agent=agent.name, user=run.user, tenant=run.tenant, text=text)
+            judged = world.judge(agent).judge_input(facts)
+            if judged.verdict == "deny":
+                return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=nothing)
+    tokens = world.gauge.tokens(agent, thread.digests, thread.messages)
+    if tokens > world.gauge.limit(agent):
+        return ModelAnswer(overflow=tokens, timing=nothing)
+    return None
+
+
+def _answered(  # noqa: PLR0917 - each is a part of the answer
+    world: World, run: RunRef, call: ModelCall, agent: AgentSpec, thread: Thread, reply: ModelReply
+) -> ModelAnswer:
     asked = tuple(
         ToolCall(id=f"call_{call.step.id.replace('.', '_')}_{index}", name=each.name, args=each.args)
         for index, each in enumerate(reply.calls)
     )
-    calls, verdicts = judge_calls(world, call, agent, thread, asked)
+    calls, verdicts = judge_calls(world, run, agent, thread.messages, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
-    item = make_item(Message(role="assistant", text=text, calls=calls), call.run.key)
-    if (size := len(item.text.encode())) > _LIMIT:
-        why = f"the reply has {size} bytes, at most {_LIMIT} are kept. Ask for less, or lower the model's limit."
+    item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
+    if (size := len(item.text.encode())) > world.item_limit:
+        why = f"the reply has {size} bytes, at most {world.item_limit} are kept. Ask for less, or limit the model."
         raise ApplicationError(why, type="ModelError", non_retryable=True)
-    link = Link(before=call.head, appended=(*(entry.digest for entry in call.new), item.digest))
-    answer = ModelAnswer(
+    return ModelAnswer(
         item=item,
-        link=link,
-        verdicts=verdicts,
+        verdicts=tuple(_lean(verdict) for verdict in verdicts),
         problem=problem,
         model=reply.model,
         provider=reply.provider,
@@ -61,18 +107,27 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
         output_tokens=reply.output_tokens,
         cost_microusd=world.price(reply.provider, reply.model, reply.input_tokens, reply.output_tokens),
         why=reply.why,
-        timing=Timing(start=start, end=time.time_ns()),
+        timing=Timing(start=0, end=0),
     )
-    world.ledger.keep(call.run, [item], link)
-    world.exporter.export([model_span(call, answer)])
-    return answer
 
 
-async def _reply(world: World, agent: AgentSpec, thread: tuple[Message, ...]) -> ModelReply:
+def _lean(verdict: CallVerdict) -> CallVerdict:
+    """A verdict without what its call says already; the call of a malformed one says nothing reliable."""
+    if verdict.verdict == "malformed":
+        return verdict
+    return verdict.model_copy(update={"id": "", "tool": "", "args_digest": ""})
+
+
+async def ask_model(world: World, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
+    """One reply of the agent's model to this thread.
+
+    Raises:
+        ApplicationError: ModelError.
+    """
     request = ModelRequest(
         agent=agent.name,
         instructions=agent.instructions,
-        messages=thread,
+        messages=repaired(messages),
         tools=agent.tools,
         result_schema=agent.result_schema,
         playbook=agent.playbook,

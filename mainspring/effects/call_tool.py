@@ -12,9 +12,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from mainspring.contracts.steps import RunRef, Step, Timing, ToolOutcome, ToolWork
+from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
+from mainspring.core.approvals import Permit
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.ledger import make_item
 from mainspring.core.messages import Message, Status, ToolCall, finished_calls
@@ -22,13 +24,13 @@ from mainspring.core.rules import CallFacts, Judgement
 from mainspring.core.spec import ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
+from mainspring.effects.call_model import not_held
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.world import World
-from mainspring.errors import MainspringError, NotDone, PermitError, ToolError
+from mainspring.errors import LedgerError, MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
 from mainspring.telemetry.spans import tool_span
 
-_RESULT_LIMIT = 128 * 1024
 _ERROR_LIMIT = 4 * 1024
 """Characters of an error that are kept; the model reads them, and so do people."""
 
@@ -42,32 +44,43 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
     start = time.time_ns()
     async with heartbeating():
         try:
-            call, tool, spec, judged = await _at_the_door(world, work)
+            run = await world.ledger.run(work.run)
+            work = work.full(activity.info().activity_id, run.name)
+            call, tool, spec, judged = await _at_the_door(world, run, work)
         except Exception as error:  # noqa: BLE001 - whatever it was, the tool has not been run
+            if isinstance(error, LedgerError) and activity.info().is_local:
+                raise not_held(error) from None
             what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
             raise ApplicationError(f"{work.tool} was not run: {what}", type="NotDone") from None
         if judged.verdict == "deny":
-            outcome = _outcome(work, call, judged.reason, "denied", start, judged.rule)
+            outcome = _outcome(run, call, judged.reason, "denied", start, judged.rule)
         elif judged.verdict == "ask":
-            outcome = ToolOutcome(
-                ask=_verdict(work, call, tool, judged), timing=Timing(start=start, end=time.time_ns())
-            )
+            outcome = ToolOutcome(ask=_verdict(run, call, tool, judged), timing=Timing(start=start, end=time.time_ns()))
         else:
-            text, status = await _run(world, work, call, tool, spec)
-            outcome = _outcome(work, call, text, status, start)
+            text, status = await _run(world, run, work, call, tool, spec)
+            outcome = _outcome(run, call, text, status, start)
+    if activity.info().is_local:
+        outcome = outcome.model_copy(update={"work": _noted(work).lean(run.name)})
     if outcome.item:
-        world.ledger.keep(work.run, [outcome.item])
+        world.ledger.keep(run, [outcome.item])
     if not outcome.ask:
-        world.exporter.export([tool_span(work, outcome)])
+        world.exporter.export([tool_span(run, work, outcome)])
     return outcome
 
 
-async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, ToolSpec, Judgement]:
+def _noted(work: ToolWork) -> ToolWork:
+    """What a trace, and whoever reads the thread later, need to know of a call whose request is not in history."""
+    permit = Permit(source=work.permit.source, request=work.permit.request) if work.permit else None
+    new = tuple(entry for entry in work.new if entry.text)
+    return ToolWork(step=work.step, tool=work.tool, new=new, permit=permit)
+
+
+async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> tuple[ToolCall, Tool, ToolSpec, Judgement]:
     """Find the call and its tool, check the permit, and ask the rules; with a permit only `deny` counts."""
-    spec = await world.ledger.spec(work.run)
+    spec = await world.ledger.spec(run)
     agent = spec.agent(work.step.agent)
-    thread = await world.ledger.thread(work.run, work.head, work.new)
-    message = next((message for digest, message in thread if digest == work.call.message), None)
+    thread = await world.ledger.thread(run, work.head, work.new)
+    message = thread.find(work.call.message)
     if message is None:
         raise PermitError("the thread does not hold the message that calls it")
     call = message.calls[work.call.index]
@@ -84,29 +97,31 @@ async def _at_the_door(world: World, work: ToolWork) -> tuple[ToolCall, Tool, To
         wrong = work.permit.misfit(
             step=work.step.id,
             tool=call.name,
-            args_digest=digest(canonical(args), work.run.key),
-            policy=work.run.spec,
+            args_digest=digest(canonical(args), run.key),
+            policy=run.spec,
             now=time.time(),
         )
         if wrong:
             raise PermitError(wrong)
     facts = CallFacts(
         agent=agent.name,
-        user=work.run.user,
-        tenant=work.run.tenant,
+        user=run.user,
+        tenant=run.tenant,
         tool=call.name,
         effect=tool_spec.effect,
         args=args,
-        results=finished_calls(tuple(message for _, message in thread)),
+        results=finished_calls(thread.messages),
     )
-    judged = world.judge(work.run, agent).judge_call(facts)
+    judged = world.judge(agent).judge_call(facts)
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
     return call, tool, tool_spec, judged
 
 
-async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: ToolSpec) -> tuple[str, Status]:
-    context = _context(world, work.run, work.step)
+async def _run(  # noqa: PLR0917 - each is a part of the call
+    world: World, run: RunRef, work: ToolWork, call: ToolCall, tool: Tool, spec: ToolSpec
+) -> tuple[str, Status]:
+    context = _context(world, run, work)
     limit = asyncio.timeout(spec.timeout)
     try:
         async with limit:
@@ -120,8 +135,8 @@ async def _run(world: World, work: ToolWork, call: ToolCall, tool: Tool, spec: T
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
         raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
-    if (size := len(text.encode())) > _RESULT_LIMIT:
-        too_large = f"{tool.name} ran, but its result has {size} bytes and at most {_RESULT_LIMIT} are kept."
+    if (size := len(text.encode())) > world.item_limit:
+        too_large = f"{tool.name} ran, but its result has {size} bytes and at most {world.item_limit} are kept."
         return f"{too_large} Ask for less.", "error"
     return text, "ok"
 
@@ -163,8 +178,8 @@ async def _in_thread(tool: Tool, call: ToolCall, context: Context) -> Any:
     return await done
 
 
-def _context(world: World, run: RunRef, step: Step) -> Context:
-    key = f"{run.first}:{step.id}"
+def _context(world: World, run: RunRef, work: ToolWork) -> Context:
+    key = f"{run.first}:{work.step.id}"
 
     async def remember(note: str) -> None:
         if not run.user:
@@ -173,17 +188,23 @@ def _context(world: World, run: RunRef, step: Step) -> Context:
         await world.memory.remember(run.tenant, run.user, Note(text=note, run=run.first, at=now), key)
 
     return Context(
-        run=run.first, agent=step.agent, idempotency_key=key, user=run.user, tenant=run.tenant, remember=remember
+        run=run.first,
+        agent=work.step.agent,
+        idempotency_key=key,
+        user=run.user,
+        tenant=run.tenant,
+        remember=remember,
+        fence=work.permit.number if work.permit else 1,
     )
 
 
-def _verdict(work: ToolWork, call: ToolCall, tool: Tool, judged: Judgement) -> CallVerdict:
+def _verdict(run: RunRef, call: ToolCall, tool: Tool, judged: Judgement) -> CallVerdict:
     args: dict[str, Json] = tool.parse(call.args)
     return CallVerdict(
         id=call.id,
         tool=call.name,
         verdict="ask",
-        args_digest=digest(canonical(args), work.run.key),
+        args_digest=digest(canonical(args), run.key),
         rule=judged.rule,
         reason=judged.reason,
         matched=judged.matched,
@@ -191,8 +212,8 @@ def _verdict(work: ToolWork, call: ToolCall, tool: Tool, judged: Judgement) -> C
 
 
 def _outcome(  # noqa: PLR0917 - each is a part of the outcome
-    work: ToolWork, call: ToolCall, text: str, status: Status, start: int, rule: str = ""
+    run: RunRef, call: ToolCall, text: str, status: Status, start: int, rule: str = ""
 ) -> ToolOutcome:
     message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status)
-    item = make_item(message, work.run.key)
+    item = make_item(message, run.key)
     return ToolOutcome(item=item, status=status, rule=rule, timing=Timing(start=start, end=time.time_ns()))

@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from mainspring.contracts.steps import ModelCall
+from mainspring.contracts.steps import RunRef
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.messages import Done, Message, ToolCall, finished_calls
 from mainspring.core.rules import CallFacts, stricter
@@ -14,14 +14,14 @@ from mainspring.errors import did_you_mean
 
 
 def judge_calls(
-    world: World, call: ModelCall, agent: AgentSpec, thread: tuple[Message, ...], asked: tuple[ToolCall, ...]
+    world: World, run: RunRef, agent: AgentSpec, thread: tuple[Message, ...], asked: tuple[ToolCall, ...]
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
     """The calls with their arguments as parsed, and a verdict on each, in order.
 
     Each is judged as if the earlier calls of the message were done, and also as if they had come to
     nothing, since they may; the stricter verdict counts.
     """
-    judge = world.judge(call.run, agent)
+    judge = world.judge(agent)
     ended = finished_calls(thread)
     earlier: list[Done] = []
     calls: list[ToolCall] = []
@@ -35,8 +35,8 @@ def judge_calls(
         tool = agent.tool(each.name)
         facts = CallFacts(
             agent=agent.name,
-            user=call.run.user,
-            tenant=call.run.tenant,
+            user=run.user,
+            tenant=run.tenant,
             tool=each.name,
             effect=tool.effect if tool else "once",
             args=args,
@@ -50,7 +50,7 @@ def judge_calls(
                 id=each.id,
                 tool=each.name,
                 verdict=judged.verdict,
-                args_digest=digest(canonical(args), call.run.key),
+                args_digest=digest(canonical(args), run.key),
                 rule=judged.rule,
                 reason=judged.reason,
                 matched=judged.matched,

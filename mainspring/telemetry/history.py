@@ -16,8 +16,20 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
 from mainspring.contracts import names
+from mainspring.contracts.carried import Carried
 from mainspring.contracts.run import RunInput, read_input
-from mainspring.contracts.steps import Admission, AdmitRequest, Closing, ModelAnswer, ModelCall, ToolOutcome, ToolWork
+from mainspring.contracts.steps import (
+    Admission,
+    AdmitRequest,
+    Closing,
+    Compaction,
+    CompactWork,
+    ModelAnswer,
+    ModelCall,
+    Step,
+    ToolOutcome,
+    ToolWork,
+)
 from mainspring.core.canonical import Json
 from mainspring.errors import InputError
 from mainspring.telemetry.spans import Result, Work
@@ -28,7 +40,9 @@ PAYLOADS: dict[str, tuple[type[Work], type[Result]]] = {
     names.ADMIT: (AdmitRequest, Admission),
     names.CALL_MODEL: (ModelCall, ModelAnswer),
     names.CALL_TOOL: (ToolWork, ToolOutcome),
+    names.COMPACT: (CompactWork, Compaction),
 }
+LOCAL = "core_local_activity"
 OUTCOMES = {
     "workflow_execution_completed_event_attributes": "completed",
     "workflow_execution_failed_event_attributes": "failed",
@@ -88,6 +102,7 @@ class Facts:
     workflow_id: str = ""
     started: int = 0
     given: RunInput = field(default_factory=lambda: RunInput(input="?"))
+    carried: Carried | None = None
     activities: list[Activity] = field(default_factory=list[Activity])
     waits: list[Wait] = field(default_factory=list[Wait])
     clicks: list[Click] = field(default_factory=list[Click])
@@ -129,6 +144,7 @@ class _Reader:
             "timer_fired_event_attributes": self._expired,
             "timer_canceled_event_attributes": self._decided,
             "workflow_execution_update_accepted_event_attributes": self._clicked,
+            "marker_recorded_event_attributes": self._local,
         }
 
     async def read(self, event: HistoryEvent) -> bool:
@@ -149,18 +165,51 @@ class _Reader:
         facts = self.facts
         facts.name, facts.first = given.workflow_type.name, given.first_execution_run_id
         facts.workflow_id, facts.started = given.workflow_id, _time(event)
+        values = await self._decode(given.input.payloads)
+        if values and isinstance(values[0], dict) and "carried" in values[0]:
+            carried = Carried.model_validate(values[0])
+            if carried.run.first == facts.first:
+                facts.carried, facts.given = carried, carried.given
+                return
         try:
-            facts.given = read_input(await self._decode(given.input.payloads), facts.name)
+            facts.given = read_input(values, facts.name)
         except InputError:
             return  # the run failed of it, and says so
+
+    async def _local(self, event: HistoryEvent, given: Any) -> None:
+        """A local activity: known once it has ended, by what its result says of the work it was."""
+        if given.marker_name != LOCAL:
+            return
+        (data,) = await self._decode(given.details["data"].payloads)
+        kind, step, result = data["activity_type"], data["activity_id"], given.details["result"].payloads
+        if kind == names.CLOSE and result:
+            (self.facts.closing,) = await self._decode(result, Closing)
+            self.facts.ended = self.facts.closing.ended if self.facts.closing else _time(event)
+        elif kind in PAYLOADS:
+            found = Activity(id=step, work=self._work(kind, step), scheduled=_time(event), event=event.event_id)
+            found.ended = _time(event)
+            if result:
+                (found.result,) = await self._decode(result, PAYLOADS[kind][1])
+                if work := getattr(found.result, "work", None):
+                    found.work = work.full(step, self.facts.name)
+            else:
+                found.error = _error_type(given.failure)
+            self.facts.activities.append(found)
+
+    def _work(self, kind: str, step: str) -> Work:
+        """What is known of the work of a local activity that failed: its step, and of which kind it was."""
+        if kind == names.ADMIT:
+            return AdmitRequest(name=self.facts.name, first=self.facts.first, input=self.facts.given)
+        return ModelCall(step=Step(id=step)) if kind == names.CALL_MODEL else ToolWork(step=Step(id=step), tool="")
 
     async def _scheduled(self, event: HistoryEvent, given: Any) -> None:
         kind = given.activity_type.name
         if kind == names.CLOSE:
-            (self.facts.closing,) = await self._decode(given.input.payloads, Closing)
-            self.facts.ended = _time(event)
+            (closing,) = await self._decode(given.input.payloads, Closing)
+            self.facts.closing, self.facts.ended = closing, closing.ended or _time(event)
         elif kind in PAYLOADS:
             (work,) = await self._decode(given.input.payloads, PAYLOADS[kind][0])
+            work = work if kind == names.ADMIT else work.full(given.activity_id, self.facts.name)
             found = Activity(id=given.activity_id, work=work, scheduled=_time(event), event=event.event_id)
             self._activities[event.event_id] = found
             self.facts.activities.append(found)

@@ -13,12 +13,14 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import (
     Admission,
     AdmitRequest,
+    CompactWork,
     ModelAnswer,
     ModelCall,
-    NodeSpan,
+    Stretch,
     ToolOutcome,
     ToolWork,
 )
+from mainspring.core.approvals import Request
 from mainspring.core.spec import Spec
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry import ids
@@ -27,9 +29,12 @@ from mainspring.telemetry.spans import (
     Attributes,
     Span,
     finished,
+    judged,
     make_span,
     model_attributes,
+    root_span,
     run_of,
+    stretch_span,
     tool_attributes,
     totals_attributes,
 )
@@ -53,11 +58,25 @@ class _Ask:
 
 
 async def project(events: Events, converter: DataConverter) -> Trace:
-    """The trace of the run whose history this is, oldest event first.
+    """The trace of the execution whose history this is, oldest event first.
 
     What goes on has no end; where the run itself has ended, everything has.
     """
     return _Projection(await read_facts(events, converter)).trace()
+
+
+def joined(parts: Iterable[Trace]) -> Trace:
+    """The trace of a run that continued as new, from those of its executions, oldest first.
+
+    Of a span that several have (the run itself, what was under way in between), the last one counts.
+    """
+    spans: dict[str, Span] = {}
+    live: frozenset[str] = frozenset()
+    run = ""
+    for part in parts:
+        run, live = part.run, live | part.live
+        spans.update((span.id, span) for span in part.spans)
+    return Trace(run=run, spans=in_order(spans.values()), live=live)
 
 
 class _Projection:
@@ -65,8 +84,10 @@ class _Projection:
         self._facts = facts
         self._run = run_of(AdmitRequest(name=facts.name, first=facts.first, input=facts.given))
         admissions = (each.result for each in facts.activities if isinstance(each.result, Admission))
-        admission = next(admissions, None)
-        self._spec = Spec.model_validate_json(admission.spec.text) if admission and admission.spec.text else None
+        held = facts.carried or next(admissions, None)
+        self._spec = Spec.model_validate_json(held.spec.text) if held and held.spec.text else None
+        continues = facts.outcome == "continued" or (facts.closing and facts.closing.outcome == "continued")
+        self._ended = None if continues else facts.ended
 
     def trace(self) -> Trace:
         """All spans. Each call is one step, and of its activities the last one counts."""
@@ -74,7 +95,7 @@ class _Projection:
         live: list[Span] = []
         spans: list[tuple[str, Span]] = []
         for each in last.values():
-            done = finished(each.work, each.result) if each.result else ()
+            done = finished(self._run, each.work, each.result) if each.result else ()
             live.extend(done)
             spans.extend((each.id, span) for span in done or (self._unfinished(each),))
         spans.extend(self._waits())
@@ -89,15 +110,17 @@ class _Projection:
             name, own = "admit", Attributes()
         elif isinstance(work, ModelCall):
             name, own = "chat", model_attributes(work.step)
+        elif isinstance(work, CompactWork):
+            name, own = "compact", model_attributes(work.step) | {a.OPERATION: ""}
         else:
             name, own = f"execute_tool {work.tool}", tool_attributes(work)
-        left = activity.ended is None and self._facts.ended is not None
+        left = activity.ended is None and self._ended is not None
         return make_span(
             self._run,
             activity.id,
             name,
             start=activity.began or activity.scheduled,
-            end=activity.ended or self._facts.ended,
+            end=activity.ended or self._ended,
             own=own,
             kind="client" if isinstance(work, ModelCall) else "internal",
             error="Cancelled" if left else activity.error,
@@ -106,14 +129,16 @@ class _Projection:
     def _root(self) -> Span:
         facts = self._facts
         closing = facts.closing
+        if closing and closing.began and closing.outcome != "continued":
+            return root_span(closing)
         agent = self._spec is not None and self._spec.kind == "agent"
         operation = "invoke_agent" if agent else "invoke_workflow"
         own: Attributes = {
             a.OPERATION: operation,
             (a.AGENT if agent else a.WORKFLOW): facts.name,
             a.WORKFLOW_ID: facts.workflow_id,
-            a.OUTCOME: closing.outcome if closing else facts.outcome,
-            **(totals_attributes(closing.totals) if closing else {}),
+            a.OUTCOME: "" if self._ended is None else closing.outcome if closing else facts.outcome,
+            **(totals_attributes(closing.totals) if closing and self._ended is not None else {}),
         }
         bad = own[a.OUTCOME] in ("failed", "terminated", "timed out")
         error = (closing.error if closing else facts.error) or str(own[a.OUTCOME])
@@ -121,8 +146,8 @@ class _Projection:
             self._run,
             ids.RUN,
             f"{operation} {facts.name}",
-            start=facts.started,
-            end=facts.ended,
+            start=facts.carried.began if facts.carried else facts.started,
+            end=self._ended,
             own=own,
             error=error if bad else "",
         )
@@ -131,6 +156,8 @@ class _Projection:
         """The waits, each with the step that it held up: they are its siblings, under the same agent."""
         asks = sorted(self._asks(), key=lambda ask: ask.order)
         for wait in self._facts.waits:
+            if (carried := self._carried(wait.request)) is not None:
+                wait.asked = int(carried.asked * 1e9)
             ask = next((ask for ask in asks if ask.step == wait.step), None)
             if ask:
                 asks.remove(ask)
@@ -152,21 +179,28 @@ class _Projection:
             ids.wait_step(wait.request),
             f"wait for a person: {wait.tool}",
             start=wait.asked,
-            end=click.at if click else wait.ended or self._facts.ended,
+            end=click.at if click else wait.ended or self._ended,
             own=own,
             under=ids.parent_step(wait.step),
         )
 
+    def _carried(self, request: str) -> Request | None:
+        """A request that the execution before asked."""
+        carried = self._facts.carried
+        return next((each for each in carried.questions.open if each.id == request), None) if carried else None
+
     def _asks(self) -> Iterable[_Ask]:
         """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""
+        for request in self._facts.carried.questions.open if self._facts.carried else ():
+            yield _Ask((0, 0), request.step, request.tool, request.agent, request.kind, request.rule)
         for each in self._facts.activities:
             work, result = each.work, each.result
             if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
-                for index, verdict in enumerate(result.verdicts):
+                for index, (tool, verdict) in enumerate(judged(result)):
                     if verdict.verdict == "ask":
                         step = _following(work.step.id, index + 1)
                         order = (each.event, index)
-                        yield _Ask(order, step, verdict.tool, work.step.agent, "approval", verdict.rule)
+                        yield _Ask(order, step, tool, work.step.agent, "approval", verdict.rule)
             elif isinstance(work, ToolWork):
                 step, order = work.step, (each.event, 0)
                 if isinstance(result, ToolOutcome) and result.ask:
@@ -180,22 +214,31 @@ class _Projection:
         return any(tool.effect == "once" for tool in tools if tool)
 
     def _containers(self, spans: list[tuple[str, Span]]) -> Iterable[Span]:
-        """The spans of graph nodes and nested agents: from their first step to their last."""
+        """The spans of graph nodes and nested agents: as the run told when it closed, else as their steps show."""
         closing = self._facts.closing
+        known = {each.step: each for each in (*closing.nodes, *closing.agents)} if closing and closing.began else {}
+        yield from (stretch_span(self._run, each) for each in known.values())
         nodes = {node.step: node for node in closing.nodes} if closing else {}
         works = [each.work for each in self._facts.activities if not isinstance(each.work, AdmitRequest)]
         # Whoever asks a model is an agent; the node stands above everything that it does.
         agents = {work.step.id.rpartition(".")[0]: work.step.agent for work in works if isinstance(work, ModelCall)}
         named = {work.step.id.partition(".")[0]: work.step.node for work in works if work.step.node}
         named.update({step: node.node for step, node in nodes.items()})
-        for path in sorted({*nodes, *(up for step, _ in spans for up in _above(step))}):
+        for path in sorted({*nodes, *(up for step, _ in spans for up in _above(step))} - set(known)):
             within = [span for step, span in spans if step.startswith(f"{path}.")]
             agent = agents.get(path, "")
             node = "" if agent or "." in path else named.get(path, "")
             name = f"invoke_agent {agent}" if agent else f"node {node}" if node else f"step {path}"
             own: Attributes = {a.OPERATION: "invoke_agent" if agent else "", a.AGENT: agent, a.NODE: node}
-            start, end = _extent(within, nodes.get(path))
+            start, end = self._extent(within, nodes.get(path))
             yield make_span(self._run, path, name, start=start, end=end, own=own)
+
+    def _extent(self, within: list[Span], node: Stretch | None) -> tuple[int, int | None]:
+        if node:
+            return node.timing.start, node.timing.end
+        ends = [span.end for span in within if span.end is not None]
+        over = len(ends) == len(within) and (self._ended is not None or not self._facts.ended)
+        return min(span.start for span in within), max(ends) if over else None
 
 
 def _asks(activity: Activity) -> bool:
@@ -211,13 +254,6 @@ def _following(step: str, number: int) -> str:
 def _above(step: str) -> list[str]:
     parts = step.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
-
-
-def _extent(within: list[Span], node: NodeSpan | None) -> tuple[int, int | None]:
-    if node:
-        return node.timing.start, node.timing.end
-    ends = [span.end for span in within if span.end is not None]
-    return min(span.start for span in within), max(ends) if len(ends) == len(within) else None
 
 
 def _request(click: Click) -> str:

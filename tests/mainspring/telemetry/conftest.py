@@ -16,9 +16,9 @@ from mainspring.contracts.steps import (
     Closing,
     ModelAnswer,
     ModelCall,
-    NodeSpan,
     RunRef,
     Step,
+    Stretch,
     Timing,
     ToolOutcome,
     ToolWork,
@@ -152,7 +152,7 @@ class Script:
         self.event("timer_canceled", started_event_id=timer)
         return at
 
-    def close(self, outcome: str = "completed", error: str = "", nodes: tuple[NodeSpan, ...] = ()) -> None:
+    def close(self, outcome: str = "completed", error: str = "", nodes: tuple[Stretch, ...] = ()) -> None:
         """The run's last activity."""
         totals = Totals(model_calls=1)
         values = {"run": self.ref, "outcome": outcome, "error": error, "nodes": nodes, "totals": totals}

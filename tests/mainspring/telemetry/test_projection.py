@@ -6,7 +6,7 @@ from temporalio.api.enums.v1 import TimeoutType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from mainspring.contracts.steps import NodeSpan, Timing
+from mainspring.contracts.steps import Stretch, Timing
 from mainspring.core.approvals import Request, choices
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry.projection import ANSWERS, BUTTON, project
@@ -50,8 +50,8 @@ async def test_live_and_rebuilt_spans_are_the_same(script, said):
     run = script(session="s-1", tenant="acme", traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
     live = [
         admit_span(*run.admit(notes=2)),
-        model_span(*run.say("1", said("issue_refund", "ask", "over-50"))),
-        tool_span(*run.use("2", "issue_refund", "1")),
+        model_span(run.ref, *run.say("1", said("issue_refund", "ask", "over-50"))),
+        tool_span(run.ref, *run.use("2", "issue_refund", "1")),
     ]
     run.close()
 
@@ -203,7 +203,7 @@ async def test_a_repeated_call_counts_once(script):
 
     trace = await run.trace()
 
-    assert named(trace, "execute_tool issue_refund") == tool_span(work, outcome)
+    assert named(trace, "execute_tool issue_refund") == tool_span(run.ref, work, outcome)
     assert named(trace, "wait for a person: issue_refund").text(a.DECISION) == "not happened"
 
 
@@ -228,7 +228,7 @@ async def test_a_graph_with_an_agent_in_an_agent(script, said):
     run.say("2.1.2.1", agent="policy-expert", node="refund")
     run.say("2.1.3", node="refund")
     nodes = tuple(
-        NodeSpan(step=step, node=node, timing=Timing(start=start, end=start + 1))
+        Stretch(step=step, node=node, timing=Timing(start=start, end=start + 1))
         for step, node, start in (("1", "classify", 3 * 10**9), ("2", "refund", 4 * 10**9))
     )
     run.close(nodes=nodes)

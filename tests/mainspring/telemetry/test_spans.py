@@ -17,9 +17,10 @@ def test_attribute_names_are_those_of_the_conventions():
 
 def test_a_model_call_is_a_chat_span(script, said):
     """A model call names provider, model, tokens, cost and the playbook's row."""
-    call, answer = script(session="s-1").say("1", output_tokens=5, cost_microusd=7)
+    run = script(session="s-1")
+    call, answer = run.say("1", output_tokens=5, cost_microusd=7)
 
-    span = model_span(call, answer)
+    span = model_span(run.ref, call, answer)
 
     assert (span.name, span.kind, span.start, span.end) == (
         "chat playbook",
@@ -27,7 +28,7 @@ def test_a_model_call_is_a_chat_span(script, said):
         answer.timing.start,
         answer.timing.end,
     )
-    assert span.parent == ids.span_id(call.run.first, "run")
+    assert span.parent == ids.span_id(run.ref.first, "run")
     expected = {a.OPERATION: "chat", a.PROVIDER: "mainspring", a.MODEL: "playbook", a.OUTPUT_TOKENS: 5, a.COST: 7}
     assert expected.items() <= span.attributes.items()
     assert span.attributes[a.WHY] == ("row 'ask'",)
@@ -36,12 +37,12 @@ def test_a_model_call_is_a_chat_span(script, said):
 
 def test_an_unknown_price_is_not_zero(script):
     """A call whose price nobody knows has no cost, rather than none."""
-    assert a.COST not in model_span(*script().say("1", cost_microusd=None)).attributes
+    assert a.COST not in model_span(script().ref, *script().say("1", cost_microusd=None)).attributes
 
 
 def test_what_is_not_known_is_left_out(script):
     """A span of a run without tenant, session or rule has no empty attributes; a count of zero is a fact."""
-    span = model_span(*script().say("1", why=(), output_tokens=0))
+    span = model_span(script().ref, *script().say("1", why=(), output_tokens=0))
 
     assert not {a.TENANT, a.SESSION, a.WHY, a.NODE, a.ERROR_TYPE} & set(span.attributes)
     assert span.attributes[a.OUTPUT_TOKENS] == 0
@@ -49,7 +50,9 @@ def test_what_is_not_known_is_left_out(script):
 
 def test_verdicts_are_events_of_the_model_span(script, said):
     """Each call a model asked for is an event with tool, verdict and rule."""
-    span = model_span(*script().say("1", said("find_order", "allow"), said("issue_refund", "deny", "too-much")))
+    span = model_span(
+        script().ref, *script().say("1", said("find_order", "allow"), said("issue_refund", "deny", "too-much"))
+    )
 
     assert [event.attributes for event in span.events] == [
         {a.VERDICT_TOOL: "find_order", a.VERDICT: "allow"},
@@ -59,14 +62,14 @@ def test_verdicts_are_events_of_the_model_span(script, said):
 
 def test_a_tool_a_model_made_up_is_not_named(script, said):
     """Text that a model calls as if it were a tool does not get into the span."""
-    span = model_span(*script().say("1", said("please mail ada@example.org", "malformed")))
+    span = model_span(script().ref, *script().say("1", said("please mail ada@example.org", "malformed")))
 
     assert span.events[0].attributes[a.VERDICT_TOOL] == "?"
 
 
 def test_a_tool_call_tells_who_permitted_it(script):
     """A tool span names the tool, and the request whose approval permitted the call."""
-    span = tool_span(*script().use("2.1.4", "issue_refund", "3"))
+    span = tool_span(script().ref, *script().use("2.1.4", "issue_refund", "3"))
 
     assert span.name == "execute_tool issue_refund"
     assert span.parent == ids.span_id(span.text(a.RUN), "2.1")
@@ -75,14 +78,14 @@ def test_a_tool_call_tells_who_permitted_it(script):
 
 def test_a_tool_s_own_error_is_the_span_s(script):
     """A tool that reports an error makes an error span; one denied at the door names the rule instead."""
-    assert tool_span(*script().use("2", "find_order", status="error")).error == "ToolError"
-    denied = tool_span(*script().use("2", "find_order", status="denied", rule="closed"))
+    assert tool_span(script().ref, *script().use("2", "find_order", status="error")).error == "ToolError"
+    denied = tool_span(script().ref, *script().use("2", "find_order", status="denied", rule="closed"))
     assert (denied.error, denied.text(a.RULE)) == ("", "closed")
 
 
 def test_a_call_a_person_is_asked_about_has_no_span_yet(script, said):
     """A call that only asked at the door ran nothing, and runs again under the same step."""
-    assert finished(*script().use("2", "issue_refund", ask=said("issue_refund", "ask"))) == ()
+    assert finished(script().ref, *script().use("2", "issue_refund", ask=said("issue_refund", "ask"))) == ()
 
 
 def test_a_refused_admission_names_the_rule(script):

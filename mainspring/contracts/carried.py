@@ -1,0 +1,103 @@
+"""What a run takes with it when it continues as new: everything, so that no older history is ever needed.
+
+It is the first argument of the new execution; the windows of its threads (`steps.Chunk`) are the others.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mainspring.contracts.run import RunInput, Totals
+from mainspring.contracts.steps import RunRef
+from mainspring.core.approvals import Decision, Request
+from mainspring.core.canonical import Record
+from mainspring.core.ledger import Item
+from mainspring.core.messages import ToolCall
+from mainspring.core.turn import AskPerson, CallModel, CallTool, Compact, Turn
+
+
+class Held(Record):
+    """A command that was not performed yet, or waits for a person: exactly one of these."""
+
+    model: CallModel | None = None
+    compact: Compact | None = None
+    tool: CallTool | None = None
+    ask: AskPerson | None = None
+
+
+class Talk(Record):
+    """One agent invocation under way: its state, the calls of its newest message, what is to be done next."""
+
+    turn: Turn
+    calls: tuple[ToolCall, ...] = ()
+    held: tuple[Held, ...] = ()
+    began: int = 0
+
+
+class Settled(Record):
+    """A request that was decided, kept so that a late click can be answered in words."""
+
+    request: Request
+    decision: Decision
+
+
+class Questions(Record):
+    """Requests to people. `fresh` are decisions that the call which asked has not been told yet."""
+
+    asked: int = 0
+    open: tuple[Request, ...] = ()
+    settled: tuple[Settled, ...] = ()
+    fresh: tuple[Settled, ...] = ()
+
+
+class Exchange(Record):
+    """One message of a session and what came of it; `answer` is the reason where it failed."""
+
+    message: int
+    status: Literal["waiting", "working", "answered", "failed"] = "waiting"
+    answer: str = ""
+
+
+class Letter(Record):
+    """A message that waits for its turn."""
+
+    message: int
+    text: str
+
+
+class Mail(Record):
+    """A session's messages: those that wait, oldest first, and the newest exchanges."""
+
+    count: int = 0
+    backlog: tuple[Letter, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    finishing: bool = False
+
+
+class Answered(Record):
+    """An update that was handled, by its id, with what it gave: the same id again gets the same answer."""
+
+    id: str
+    answer: str
+
+
+class Carried(Record):
+    """A run between two executions. `memo` has what a graph's steps gave, by step; `part` counts executions."""
+
+    carried: Literal[1]
+    run: RunRef
+    given: RunInput
+    spec: Item
+    recalled: Item | None = None
+    indexed: bool = False
+    part: int = 1
+    began: int = 0
+    totals: Totals = Totals()
+    talks: tuple[Talk, ...] = ()
+    questions: Questions = Questions()
+    mail: Mail = Mail()
+    paused: bool = False
+    updates: tuple[Answered, ...] = ()
+    memo: dict[str, str] = Field(default_factory=dict)
+    unknown: dict[str, str] = Field(default_factory=dict)
+    slow: tuple[str, ...] = ()

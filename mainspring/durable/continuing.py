@@ -1,0 +1,71 @@
+"""Workflow side. When a run continues as new, and how it takes everything along.
+
+It happens by itself, between steps: the history is long, or the server's limit of updates is near. A `fast` run
+also moves itself over once at its start, where its workflow tasks may take too long for local activities.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NoReturn, cast
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from mainspring.contracts.carried import Carried
+from mainspring.contracts.steps import Sealed
+from mainspring.core.spec import Spec
+
+EVENTS = 2500
+"""A history this long is replayed in well under 2 s, the longest that a workflow task should take."""
+BYTES = 8 * 1024 * 1024
+UPDATES = 1500
+"""The server takes 2,000 in one execution, and then none."""
+FEW = 50
+"""Events below which no execution ends for its bytes: what was carried along may be most of them."""
+FAST_TASK = timedelta(seconds=2)
+"""Workflow-task time-out of `fast` runs: local activities are recorded, and the run answers, at 0.8 of it."""
+_SLOW_TASK = timedelta(seconds=3)
+
+
+def is_full(updates: int) -> bool:
+    """Whether this execution should be the last thing in its history."""
+    info = workflow.info()
+    length = info.get_current_history_length()
+    if updates >= UPDATES or length >= EVENTS:
+        return True
+    return length >= FEW and (info.is_continue_as_new_suggested() or info.get_current_history_size() >= BYTES)
+
+
+def read_carried(args: Sequence[RawValue]) -> Carried | None:
+    """What the execution before left, or None at the start of a run.
+
+    Nobody can pass it from outside: it names the first execution's run id, which no client knows beforehand.
+    """
+    info = workflow.info()
+    if info.continued_run_id is None or not args:
+        return None
+    convert = workflow.payload_converter().from_payload
+    try:
+        value: Any = convert(args[0].payload)
+    except Exception:  # noqa: BLE001 - not ours: an input that this worker cannot read, and `run` says so
+        return None
+    if not isinstance(value, dict) or "carried" not in value:
+        return None
+    carried = Carried.model_validate(cast("dict[str, Any]", value))
+    return carried if carried.run.first == info.first_execution_run_id else None
+
+
+def is_too_slow(spec: Spec) -> bool:
+    """Whether a `fast` run was started with workflow tasks that may take longer than suits local activities."""
+    info = workflow.info()
+    fast = any(agent.mode == "fast" for agent in spec.agents)
+    return fast and info.task_timeout > _SLOW_TASK
+
+
+def continue_as_new(carried: Carried, sealed: Sealed, *, task_timeout: timedelta | None = None) -> NoReturn:
+    """End this execution and begin the next with all of this.
+
+    Raises:
+        ContinueAsNewError: always; it is how the SDK ends an execution.
+    """
+    workflow.continue_as_new(args=[carried, *sealed.chunks], task_timeout=task_timeout)

@@ -1,0 +1,50 @@
+"""Workflow side. Updates by their ids: each is handled once, also when it comes again after a continue-as-new.
+
+The server knows the ids of one execution only; so the newest are carried along with what they gave.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from temporalio import workflow
+
+from mainspring.contracts.carried import Answered
+
+REMEMBERED = 1000
+"""How many updates are carried along; a client retries for minutes, not for that long."""
+
+
+class Updates:
+    """The updates this run has handled."""
+
+    def __init__(self, handled: Iterable[Answered]) -> None:
+        """Take up those of the execution before."""
+        self.count = 0
+        self._before = {each.id: each.answer for each in handled}
+        self._handled: OrderedDict[str, str] = OrderedDict()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the update in hand was handled by an execution before this one."""
+        info = workflow.current_update_info()
+        return info is not None and info.id in self._before
+
+    def once(self, handle: Callable[[], Any]) -> Any:
+        """What the update in hand gives, by handling it or as it was given before."""
+        info = workflow.current_update_info()
+        if info is None:
+            return handle()
+        if info.id in self._before:
+            return json.loads(self._before[info.id])
+        self.count += 1
+        given = handle()
+        value = given.model_dump(mode="json") if hasattr(given, "model_dump") else given
+        self._handled[info.id] = json.dumps(value)
+        return given
+
+    def carried(self) -> tuple[Answered, ...]:
+        """The newest updates, for the next execution."""
+        newest = [*self._before.items(), *self._handled.items()][-REMEMBERED:]
+        return tuple(Answered(id=name, answer=answer) for name, answer in newest)

@@ -1,0 +1,91 @@
+"""Activity side. `compact`: makes a thread shorter, so that it fits the model's context window.
+
+The shorter thread is a chain of its own that begins with a new link; the messages that are left out stay in
+history. How: the oldest goes, or the agent's model summarises it first.
+"""
+
+import time
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from mainspring.contracts.steps import Compaction, CompactWork, RunRef, Timing
+from mainspring.core.ledger import Head, Link, make_item
+from mainspring.core.messages import Message
+from mainspring.core.spec import AgentSpec
+from mainspring.core.window import choose, note, transcript
+from mainspring.effects.call_model import ask_model
+from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.ledger import Thread
+from mainspring.effects.world import World
+from mainspring.errors import LedgerError
+from mainspring.ports.model import ModelReply
+from mainspring.telemetry.spans import compact_span
+
+TARGET = 0.5
+"""The part of what the model may be given that the thread has afterwards, so that this is not due every turn."""
+_SUMMARISE = (
+    "Summarise the conversation below for a colleague who takes it over: what is asked, what was found and done "
+    "(with numbers and names), what was decided, what is still open. Say nothing that is not in it."
+)
+
+
+async def compact(world: World, work: CompactWork) -> Compaction:
+    """Choose what is left out, and put a note in its place.
+
+    Raises:
+        ApplicationError: ModelError (summarising; retried), LedgerError.
+    """
+    start = time.time_ns()
+    async with heartbeating():
+        try:
+            run = await world.ledger.run(None)
+            work = work.full(activity.info().activity_id, run.name)
+            agent = (await world.ledger.spec(run)).agent(work.step.agent)
+            thread = await world.ledger.thread(run, work.head, work.new)
+        except LedgerError as error:
+            raise ApplicationError(str(error), type="LedgerError") from None
+        made = await _shorten(world, run, work, agent, thread)
+    made = made.model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
+    world.ledger.keep(run, [made.item], made.link)
+    world.exporter.export([compact_span(run, work, made)])
+    return made
+
+
+async def _shorten(world: World, run: RunRef, work: CompactWork, agent: AgentSpec, thread: Thread) -> Compaction:
+    sizes = world.gauge.each(agent, thread.digests, thread.messages)
+    fixed = world.gauge.fixed(agent)
+    cut = choose(thread.messages, sizes, int(world.gauge.limit(agent) * TARGET) - fixed)
+    left_out = thread.messages[cut.start : cut.end]
+    reply = await _summary(world, agent, left_out) if agent.shorten == "summarise" and left_out else None
+    made = note(left_out, {tool.name: tool.effect for tool in agent.tools}, reply.text if reply else "")
+    item = make_item(made, run.key)
+    digests = (*thread.digests[: cut.start], item.digest, *thread.digests[cut.end :])
+    before = fixed + sum(sizes)
+    after = before - sum(sizes[cut.start : cut.end]) + sum(world.gauge.each(agent, (item.digest,), (made,)))
+    used = reply or ModelReply(model="", provider="")
+    return Compaction(
+        item=item,
+        link=Link(before=Head(thread=work.head.thread), appended=digests),
+        left=cut.left,
+        before=before,
+        after=after,
+        model=used.model,
+        provider=used.provider,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost_microusd=world.price(used.provider, used.model, used.input_tokens, used.output_tokens) if reply else 0,
+        timing=Timing(start=0, end=0),
+    )
+
+
+async def _summary(world: World, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
+    """A summary by the agent's own model, which is given what is left out as text, in halves where it is too long."""
+    asked = agent.model_copy(update={"instructions": _SUMMARISE, "tools": (), "result_schema": None, "playbook": ""})
+    text = transcript(messages)
+    room = world.gauge.limit(agent) - world.gauge.fixed(asked)
+    count = world.gauge.counter(agent.models[0])
+    while count(text) > room and len(messages) > 1:
+        messages = messages[len(messages) // 2 :]
+        text = transcript(messages)
+    return await ask_model(world, asked, (Message(role="user", text=text),))

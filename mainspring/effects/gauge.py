@@ -1,0 +1,68 @@
+"""Activity side. How many tokens a thread is, and how many the agent's model may be given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mainspring.core.messages import Message
+from mainspring.core.spec import AgentSpec
+
+UNKNOWN_WINDOW = 100_000
+"""Tokens a model is given whose context window is not known: nearly every model in use takes as many."""
+ROOM = 0.8
+"""The part of a window that the thread may fill; the rest is for the reply, and for counts that are estimates."""
+_REMEMBERED = 50_000
+"""How many messages' counts are kept."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text where no tokenizer is known: one for every three bytes, which is on the safe side for prose."""
+    return len(text.encode()) // 3 + 1
+
+
+@dataclass
+class Gauge:
+    """Counts tokens; each message is counted once. `counter` and `window` go by the model's name."""
+
+    counter: Callable[[str], Callable[[str], int]] = lambda _: estimated_tokens
+    window: Callable[[str], int | None] = lambda _: None
+    _counts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+
+    def tokens(self, agent: AgentSpec, digests: tuple[str, ...], messages: tuple[Message, ...]) -> int:
+        """Tokens of instructions, tools and thread together."""
+        return self.fixed(agent) + sum(self.each(agent, digests, messages))
+
+    def each(self, agent: AgentSpec, digests: tuple[str, ...], messages: tuple[Message, ...]) -> list[int]:
+        """Tokens of each message, with what it takes to send it."""
+        model = agent.models[0]
+        found = [self._counts.get((model, digest)) for digest in digests]
+        if None in found:
+            if len(self._counts) > _REMEMBERED:
+                self._counts.clear()
+            count = self.counter(model)
+            for digest, message in zip(digests, messages, strict=True):
+                if (model, digest) not in self._counts:
+                    self._counts[model, digest] = count(_sent(message)) + 4
+        return [self._counts[model, digest] for digest in digests]
+
+    def fixed(self, agent: AgentSpec) -> int:
+        """Tokens of what every request of an agent begins with: instructions, tools, the form of its answer."""
+        model = agent.models[0]
+        key = (model, f"{agent.name}/{hash(agent.instructions)}/{len(agent.tools)}")
+        if key not in self._counts:
+            tools = "".join(
+                tool.model_dump_json(include={"name", "description", "input_schema"}) for tool in agent.tools
+            )
+            self._counts[key] = self.counter(model)(f"{agent.instructions}{tools}{agent.result_schema or ''}")
+        return self._counts[key]
+
+    def limit(self, agent: AgentSpec) -> int:
+        """How many tokens the agent's model may be given."""
+        if agent.context:
+            return agent.context
+        return int((self.window(agent.models[0]) or UNKNOWN_WINDOW) * ROOM)
+
+
+def _sent(message: Message) -> str:
+    """The text of a message as it goes to a provider, near enough to count it."""
+    calls = "".join(call.model_dump_json() for call in message.calls)
+    return f"{message.text}{calls}{message.call}"

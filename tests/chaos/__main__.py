@@ -13,38 +13,61 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mainspring.devserver import DevServer
 from tests.chaos import app
 from tests.chaos.checks import Expected
 from tests.chaos.nursery import Nursery
-from tests.chaos.plan import Crash, Sums, crashes, only, sample
+from tests.chaos.plan import Crash, Sums, crashes, named, only, sample
 from tests.chaos.play import Ground, Outage, Play, Report, client_of, crash_at, judge, rehearse
 
 SEED = int(os.environ.get("SEED") or 1)
-JOBS = int(os.environ.get("JOBS") or 8)
+JOBS = int(os.environ.get("JOBS") or 6)
 QUICK = bool(os.environ.get("QUICK"))
-SAMPLE = int(os.environ.get("SAMPLE") or 120)
+SAMPLE = int(os.environ.get("SAMPLE") or 150)
+"""How many crashes `QUICK=1` tries."""
 ONLY = os.environ.get("ONLY", "")
 MODES = [mode for mode in os.environ.get("MODES", "").split(",") if mode] or list(app.MODES)
-TRIES = 2
+TRIES = 3
 """How often a point is gone for that the run did not come by: parallel steps do not always fall alike."""
+TOLD = 50
+"""After so many crashes a line says how far it is, where there is no terminal."""
+
+T = TypeVar("T")
 
 
-def tell(text: str) -> None:
-    """Print a line, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+class Screen:
+    """What is told: lines, and on a terminal one that is written anew below them."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+
+    def tell(self, text: str) -> None:
+        """Print a line, at once."""
+        self._write(f"{text}\n")
+
+    def show(self, text: str, *, also: bool) -> None:
+        """Show how far it is: on a terminal always, else only `also`."""
+        if self._live:
+            self._write(text)
+        elif also:
+            self.tell(text)
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(f"\r\x1b[K{text}" if self._live else text)
+        sys.stdout.flush()
 
 
 class Matrix:
     """All crashes of one go, and what came of them."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, screen: Screen) -> None:
         self.sums = Sums()
         self._ground = ground
+        self._screen = screen
         self._expected: dict[tuple[str, str], Expected] = {}
         self._points: dict[tuple[str, str], list[str]] = {}
         self._missed: list[Crash] = []
@@ -54,50 +77,45 @@ class Matrix:
 
     async def rehearse(self) -> None:
         """Run every scenario undisturbed."""
-        wanted = [key for key in app.cases() if key[1] in MODES and ONLY.startswith(_begin(key, ONLY))]
-        async with asyncio.TaskGroup() as group, _Turns(group) as turns:
-            for key in wanted:
-                await turns.take(self._learn(*key))
+        wanted = [key for key in app.cases() if key[1] in MODES and named(*key, ONLY)]
+        await each_of(wanted, self._learn)
         self._points = {key: self._points[key] for key in wanted}
         for (scenario, mode), points in self._points.items():
-            tell(f"{scenario} in mode {mode}: {len(points)} points")
+            self._screen.tell(f"{scenario} in mode {mode}: {len(points)} points")
 
-    async def _learn(self, scenario: str, mode: str) -> None:
+    async def _learn(self, case: tuple[str, str]) -> None:
+        scenario, mode = case
         expected, points, found = await rehearse(self._ground, scenario, mode)
         if found:
             told = "; ".join(each.what for each in found)
             raise RuntimeError(f"{scenario} in mode {mode} is wrong though nothing was disturbed: {told}")
-        self._expected[scenario, mode] = expected
-        self._points[scenario, mode] = [point for point, _ in points]
+        self._expected[case] = expected
+        self._points[case] = points
 
     def chosen(self) -> list[Crash]:
         """The crashes of this go."""
         found = crashes(self._points, SEED)
         if ONLY:
-            # What is named may be a point of the server that another seed chose.
-            named = [Crash(*ONLY.split("/", 3))] if ONLY.count("/") >= 3 and "*" not in ONLY else []  # type: ignore[arg-type]
-            return only(found, ONLY) or named
+            return only(found, ONLY)
         return sample(found, SAMPLE, SEED) if QUICK else found
 
     async def go(self, chosen: Sequence[Crash]) -> None:
         """Try them all."""
         self._total = len(chosen)
         alone = [crash for crash in chosen if crash.who == "worker"]
+        together = [crash for crash in chosen if crash.who != "worker"]
         random.Random(SEED).shuffle(alone)
         for _ in range(TRIES):
             self._missed = []
-            async with asyncio.TaskGroup() as group, _Turns(group) as turns:
-                for crash in alone:
-                    await turns.take(self._alone(crash))
+            await each_of(alone, self._alone)
             alone = self._missed
-        together = [crash for crash in chosen if crash.who != "worker"]
         for _ in range(TRIES):
             self._missed = []
             for start in range(0, len(together), JOBS):
                 await self._together(together[start : start + JOBS])
             together = self._missed
         for crash in (*alone, *together):
-            tell(f"not reached, its run took another way: {crash}")
+            self._screen.tell(f"not reached, its run took another way each time: {crash}")
 
     async def _alone(self, crash: Crash) -> None:
         self._take(await crash_at(self._ground, crash, self._expected[crash.scenario, crash.mode]))
@@ -128,54 +146,45 @@ class Matrix:
         self.sums.asked += report.asked
         self._seconds += report.seconds
         if report.found:
-            tell(f"FAULT at {report.crash} (seed {SEED})")
-            for fault in report.found:
-                tell(f"  {fault.kind}: {fault.what}")
-            tell(f"  again: make chaos ONLY='{report.crash}'")
-        if self.sums.points % 25 == 0 or self.sums.points == self._total:
-            passed = time.monotonic() - self._began
-            mean = self._seconds / self.sums.points
-            tell(f"{self.sums.points} of {self._total} after {passed:.0f} s, {mean:.1f} s a run, {JOBS} at once")
+            what = "; ".join(f"{fault.kind}: {fault.what}" for fault in report.found)
+            self._screen.tell(f"FAULT  make chaos SEED={SEED} ONLY='{report.crash}'  {what}")
+        passed = time.monotonic() - self._began
+        self._screen.show(
+            f"{self.sums.points} of {self._total} after {passed:.0f} s, "
+            f"{self._seconds / self.sums.points:.1f} s a run, {JOBS} at once",
+            also=self.sums.points % TOLD == 0 or self.sums.points == self._total,
+        )
 
 
-class _Turns:
-    """So many at a time."""
+async def each_of(things: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+    """Do something with each, so many at a time."""
+    free = asyncio.Semaphore(JOBS)
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
-        self._free = asyncio.Semaphore(JOBS)
+    async def one(thing: T) -> None:
+        async with free:
+            await do(thing)
 
-    async def __aenter__(self) -> "_Turns":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def take(self, work: Coroutine[None, None, None]) -> None:
-        await self._free.acquire()
-        self._group.create_task(work).add_done_callback(lambda _: self._free.release())
-
-
-def _begin(key: tuple[str, str], wanted: str) -> str:
-    """As much of a run's name as can be compared with what is wanted: up to a star or its own end."""
-    name = f"{key[0]}/{key[1]}/"
-    return name[: len(wanted.partition("*")[0])]
+    async with asyncio.TaskGroup() as group:
+        for thing in things:
+            group.create_task(one(thing))
 
 
 async def main() -> int:
     """Everything; gives the exit code."""
+    screen = Screen()
+    screen.tell(f"seed {SEED}")
     with tempfile.TemporaryDirectory(prefix="mainspring-chaos-") as place:
         folder = Path(place)
         server = DevServer(folder / "server", port=0, ui_port=0)
         async with Nursery(folder / "nursery.log") as nursery, server:
-            matrix = Matrix(Ground(server, await client_of(server), nursery, folder))
+            matrix = Matrix(Ground(server, await client_of(server), nursery, folder), screen)
             await matrix.rehearse()
             chosen = matrix.chosen()
             if not chosen:
-                tell(f"There is no crash named {ONLY!r}. A name is scenario/mode/victim/point.")
+                screen.tell(f"There is no crash named {ONLY!r}. A name is scenario/mode/victim/point.")
                 return 1
             await matrix.go(chosen)
-    tell(str(matrix.sums))
+    screen.tell(str(matrix.sums))
     return 0 if matrix.sums.good else 1
 
 

@@ -1,14 +1,14 @@
-"""The application whose workers are killed: an agent or graph a scenario and mode, tools of each effect, a scripted model.
+"""The application whose workers are killed: agents or a graph a scenario and mode, and a scripted model.
 
-A new scenario is a function that makes its agents, and a line in `SCENARIOS`.
+A new scenario is a function that makes its agents, and a line in `SCENARIOS`. No agent has rules, so `pay` asks first.
 """
 
-import inspect
 import operator
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -16,17 +16,21 @@ from langgraph.types import Send
 
 from mainspring import Agent, Context, Graph, ask, tool, use
 from mainspring.core.canonical import Json
+from mainspring.core.messages import finished_calls
+from mainspring.core.spec import Mode
 from mainspring.ports.model import ModelRequest
 from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, calls, delay, say
-from mainspring.testing.scripted import Step
+from mainspring.testing.scripted import Call, Calls, Step
 from tests.chaos.world import World
 
 MODEL = "test:model"
-HAS_MODES = "mode" in inspect.signature(Agent).parameters
-MODES = ("step", "turn", "fast") if HAS_MODES else ("step",)
+MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 THINKS = 0.4
 """Seconds that the slow model takes: several workflow-task heartbeats pass in such a run."""
+
+CONTEXT = 330
+"""Tokens that the model of `compact` may be given."""
 
 _world: list[World] = []
 
@@ -70,55 +74,108 @@ class Case:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One kind of run; `events` makes an execution continue as new after so many, where the engine does that."""
+    """One kind of run; `events` makes an execution continue as new after so many, `plain` starts it as any client may.
 
-    make: Callable[[str], Case]
-    modes: tuple[str, ...] = field(default=MODES)
+    Else its workflow tasks may take less time from the start, which costs fewer seconds a crash.
+    """
+
+    make: Callable[[Mode], Case]
+    modes: tuple[Mode, ...] = MODES
     events: int = 0
+    plain: bool = False
 
 
 def _tell(request: ModelRequest) -> Step:
     """Answer with what the reads gave and how the rest ended, which is the same however the run was disturbed."""
-    told = [
-        f"{each.tool} {each.text if EFFECTS.get(each.tool, 'read') == 'read' else each.status}"
-        for each in request.messages
-        if each.role == "tool"
-    ]
-    return say("; ".join(told))
+    done = finished_calls(request.messages)
+    return say("; ".join(f"{each.tool} {each.value if _reads(each.tool) else each.status}" for each in done))
 
 
-def _agent(name: str, mode: str, tools: Sequence[Any]) -> Agent[str]:
-    chosen: dict[str, Any] = {"mode": mode} if HAS_MODES else {}
-    return Agent(f"{name}-{mode}", instructions="Work.", description="Works.", tools=tools, **chosen)
+def _reads(tool: str) -> bool:
+    return EFFECTS.get(tool, "read") == "read"
 
 
-def _desk(mode: str) -> Case:
+def _follow(*asked: Call | Calls) -> list[Step]:
+    """A script that goes by the calls that have ended: their messages may have been left out of the thread since."""
+    sizes = [len(each.calls) if isinstance(each, Calls) else 1 for each in asked]
+    at = dict(zip(accumulate(sizes, initial=0), asked, strict=False))
+
+    def decide(request: ModelRequest) -> Step:
+        if not request.tools:
+            return say("They looked at gauges.")
+        return at.get(len(finished_calls(request.messages))) or _tell(request)
+
+    return [decide] * 50
+
+
+def _agent(name: str, mode: Mode, tools: Sequence[Any], *, context: int = 0) -> Agent[str]:
+    return Agent(
+        f"{name}-{mode}",
+        instructions="Work.",
+        description="Works.",
+        tools=tools,
+        mode=mode,
+        context=context,
+        shorten="summarise",
+    )
+
+
+def _desk(mode: Mode) -> Case:
+    """A tool of each effect, one after the other; the one with effect `once` after an approval."""
     agent = _agent("desk", mode, [look, send, pay])
-    steps = [call("look", number=1), call("send", letter="a"), call("pay", cents=2), _tell]
-    return Case(agent, {agent.name: steps})
+    return Case(agent, {agent.name: _follow(call("look", number=1), call("send", letter="a"), call("pay", cents=2))})
 
 
-def _pairs(mode: str) -> Case:
+def _pairs(mode: Mode) -> Case:
+    """Calls side by side: all of them reads, then one of each effect."""
     agent = _agent("pairs", mode, [look, send, pay])
     reads = calls(call("look", number=1), call("look", number=2))
     mixed = calls(call("look", number=3), call("send", letter="a"), call("pay", cents=2))
-    return Case(agent, {agent.name: [reads, mixed, _tell]})
+    return Case(agent, {agent.name: _follow(reads, mixed)})
 
 
-def _boss(mode: str) -> Case:
+def _boss(mode: Mode) -> Case:
+    """An agent as another's tool."""
     clerk = _agent("clerk", mode, [look, pay])
     boss = _agent("boss", mode, [clerk, look])
-    script: dict[str, Sequence[Step]] = {
-        clerk.name: [call("look", number=1), call("pay", cents=2), _tell],
-        boss.name: [call(clerk.name.replace("-", "_"), request="pay"), call("look", number=2), _tell],
+    script = {
+        clerk.name: _follow(call("look", number=1), call("pay", cents=2)),
+        boss.name: _follow(call(clerk.name.replace("-", "_"), request="pay"), call("look", number=2)),
     }
     return Case(boss, script)
 
 
-def _thinker(mode: str) -> Case:
+def _thinker(mode: Mode) -> Case:
+    """A slow model: in `fast`, several calls are recorded only with the heartbeat of their workflow task."""
     agent = _agent("thinker", mode, [look])
     steps: list[Step] = [delay(THINKS, call("look", number=number)) for number in range(6)]
     return Case(agent, {agent.name: [*steps, _tell]})
+
+
+def _long(mode: Mode) -> Case:
+    """A history that grows too long, with an agent as tool and approvals under way as it continues as new."""
+    clerk = _agent("long-clerk", mode, [look, send, pay])
+    boss = _agent("long", mode, [clerk, look, pay])
+    ask_clerk = call(clerk.name.replace("-", "_"), request="pay")
+    pays = calls(call("pay", cents=2), call("pay", cents=3), call("look", number=2))
+    script = {
+        clerk.name: _follow(call("look", number=1), call("send", letter="a"), call("pay", cents=1)),
+        boss.name: _follow(call("look", number=3), ask_clerk, pays, call("look", number=4)),
+    }
+    return Case(boss, script)
+
+
+def _compact(mode: Mode) -> Case:
+    """A thread that outgrows its model's context, so that it is summarised, with calls of each effect in it."""
+    agent = _agent("compact", mode, [look, send, pay], context=CONTEXT)
+    looks = [call("look", number=number) for number in range(5)]
+    return Case(agent, {agent.name: _follow(call("send", letter="a"), *looks[:3], call("pay", cents=2), *looks[3:])})
+
+
+def _plain(mode: Mode) -> Case:
+    """A run that was started as any client does, without a short workflow task: a `fast` one moves itself over."""
+    agent = _agent("plain", mode, [look, send])
+    return Case(agent, {agent.name: _follow(call("look", number=1), call("send", letter="a"))})
 
 
 class State(TypedDict, total=False):
@@ -137,7 +194,8 @@ async def _look(state: State) -> State:
     return {"found": [await use(look, number=int(state["input"]))]}
 
 
-def _process(mode: str) -> Case:
+def _process(mode: Mode) -> Case:
+    """A graph: nodes side by side that call a tool, then one that calls another and asks an agent."""
     clerk = _agent("teller", mode, [look, pay])
 
     async def speak(state: State) -> State:
@@ -152,7 +210,7 @@ def _process(mode: str) -> Case:
     graph.add_edge("look", "speak")
     graph.add_edge("speak", END)
     process = Graph(f"process-{mode}", graph, agents=[clerk], tools=[look, send])
-    return Case(process, {clerk.name: [call("look", number=1), call("pay", cents=2), _tell]}, "2")
+    return Case(process, {clerk.name: _follow(call("look", number=1), call("pay", cents=2))}, "2")
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -160,17 +218,20 @@ SCENARIOS: dict[str, Scenario] = {
     "pairs": Scenario(_pairs),
     "boss": Scenario(_boss),
     "process": Scenario(_process),
-    "thinker": Scenario(_thinker),
+    "thinker": Scenario(_thinker, modes=("fast",)),
+    "long": Scenario(_long, events=30),
+    "compact": Scenario(_compact),
+    "plain": Scenario(_plain, modes=("fast",), plain=True),
 }
 
 
 @cache
-def cases() -> dict[tuple[str, str], Case]:
+def cases() -> dict[tuple[str, Mode], Case]:
     """Every scenario in each of its modes."""
     return {(name, mode): scenario.make(mode) for name, scenario in SCENARIOS.items() for mode in scenario.modes}
 
 
-def project(made: dict[tuple[str, str], Case]) -> Project:
+def project(made: dict[tuple[str, Mode], Case]) -> Project:
     """The application as a worker is given it."""
     script = {agent: steps for case in made.values() for agent, steps in case.script.items()}
     return Project(*(case.what for case in made.values()), models={MODEL: ScriptedModel(script)})

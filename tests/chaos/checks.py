@@ -1,7 +1,7 @@
 """What must hold of a run that was disturbed. Pure: what was seen goes in, what is wrong comes out, in words."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,9 +11,10 @@ HEARTBEAT = 0.8 * 2.0
 """Seconds after which a `fast` run, whose workflow tasks may take 2 s, has recorded what it did."""
 SLACK = 1.5
 """Seconds that a busy machine may add to that."""
-REPORTING = 0.3
-"""Seconds between a local activity's end and the workflow task that can record it."""
-CALLS = ("call_model", "call_tool")
+REPORTING = 1.0
+"""Seconds that pass at most between the end of an activity and its being in history, on a busy machine."""
+CALLS = ("call_model", "call_tool", "compact")
+"""The activities that cost something."""
 
 Kind = Literal["wrong", "repeated", "lost"]
 Step = tuple[str, str, str]
@@ -22,19 +23,29 @@ Step = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the run came to that nobody disturbed."""
+    """What the run came to that nobody disturbed; `spans` are the names of its spans."""
 
     answer: str
     model_calls: int
     effects: Counter[tuple[str, str]]
+    spans: Counter[str] = field(default_factory=Counter[str])
+
+
+@dataclass(frozen=True)
+class Gap:
+    """When a run was disturbed: from the moment its worker died or stood still until it could go on (seconds)."""
+
+    start: float
+    end: float
 
 
 @dataclass(frozen=True)
 class Seen:
     """What a disturbed run came to. Times are seconds since 1970.
 
-    `recorded` is when the success of each step came into history, `tasks` when each workflow task was completed;
-    `spans` are those the history gives (id and parent), `live` the ids of those that workers exported.
+    `recorded` is when the success of each step came into history, `tasks` when each workflow task was completed,
+    `events` how many events there are in all; `spans` are those the histories give (id, parent and name), `live` the
+    ids of those that workers exported; `asked` are the steps whose outcome a person was asked for.
     """
 
     mode: str
@@ -44,9 +55,10 @@ class Seen:
     attempts: tuple[Attempt, ...]
     recorded: dict[Step, float] = field(default_factory=dict[Step, float])
     tasks: tuple[float, ...] = ()
-    disturbed: tuple[float, ...] = ()
-    asked: int = 0
-    spans: tuple[tuple[str, str], ...] = ()
+    events: int = 0
+    gaps: tuple[Gap, ...] = ()
+    asked: frozenset[str] = frozenset()
+    spans: tuple[tuple[str, str, str], ...] = ()
     roots: tuple[str, ...] = ()
     traces: frozenset[str] = frozenset({"one"})
     live: frozenset[str] = frozenset()
@@ -63,8 +75,8 @@ class Fault:
 def faults(seen: Seen, expected: Expected, tools: dict[str, str]) -> list[Fault]:
     """Everything that is wrong with a run; `tools` gives the effect of each tool."""
     found = [*_outcome(seen, expected), *_effects(seen, expected, tools)]
-    found += [Fault("wrong", what) for what in (*_promised(seen, tools), *_traced(seen))]
-    return found
+    wrong = (*_places(seen, tools), *_promised(seen), *_traced(seen), *_told(seen, expected))
+    return found + [Fault("wrong", what) for what in wrong]
 
 
 def _outcome(seen: Seen, expected: Expected) -> Iterator[Fault]:
@@ -82,80 +94,96 @@ def _effects(seen: Seen, expected: Expected, tools: dict[str, str]) -> Iterator[
             yield Fault(kind, f"{tool} ({tools.get(tool)}) of step {step} took effect {times} times, not {right}")
 
 
-def _promised(seen: Seen, tools: dict[str, str]) -> Iterator[str]:
-    yield from _places(seen, tools)
-    made: dict[Step, list[Attempt]] = {}
-    for each in seen.attempts:
-        made.setdefault((each.run, each.type, each.step), []).append(each)
-    for step, attempts in made.items():
-        late = [each for each in attempts if step in seen.recorded and each.began > seen.recorded[step]]
-        if step[1] in CALLS and late:
-            yield f"{step[1]} {step[2]} was made again {_ago(late[0].began - seen.recorded[step])} after it was recorded"
-        if step[1] == "call_model" and len(attempts) > 1 + len(seen.disturbed):
-            yield f"call_model {step[2]} was made {len(attempts)} times, after {len(seen.disturbed)} disturbance(s)"
-    again = {step: each[0] for step, each in made.items() if step[1] in CALLS and _finished_for_nothing(each)}
-    if seen.mode == "fast":
-        yield from _within_a_heartbeat(seen, again)
-    else:
-        yield from _within_a_turn(seen, again)
-
-
-def _finished_for_nothing(attempts: list[Attempt]) -> bool:
-    """Whether an attempt had come to its end and another was made all the same."""
-    return len(attempts) > 1 and attempts[0].ended is not None and not attempts[0].failed
-
-
 def _places(seen: Seen, tools: dict[str, str]) -> Iterator[str]:
     """No call is a local activity that its mode or effect forbids."""
     for each in seen.attempts:
         reads = tools.get(each.tool) == "read"
-        may = {"call_model": seen.mode == "fast", "call_tool": seen.mode != "step" and reads}
+        may = {"call_model": seen.mode == "fast", "call_tool": seen.mode != "step" and reads, "compact": False}
         if each.local and not may.get(each.type, True):
             yield f"{each.type} {each.step} {each.tool} was a local activity, in mode {seen.mode!r}"
 
 
-def _within_a_turn(seen: Seen, again: dict[Step, Attempt]) -> Iterator[str]:
-    """Of each thread, at most one turn's calls are repeated although they had finished."""
+def _promised(seen: Seen) -> Iterator[str]:
+    """What the mode's row promises of work that had finished."""
+    made: dict[Step, list[Attempt]] = {}
+    for each in seen.attempts:
+        if each.type in CALLS:
+            made.setdefault((each.run, each.type, each.step), []).append(each)
+    for step, attempts in made.items():
+        name = f"{step[1]} {step[2]}"
+        late = [each for each in attempts if step in seen.recorded and each.began > seen.recorded[step]]
+        if late:
+            yield f"{name} was made again {_ago(late[0].began - seen.recorded[step])} after it was recorded"
+        if len(attempts) > 1 + len(seen.gaps):
+            yield f"{name} was made {len(attempts)} times, after {len(seen.gaps)} disturbance(s)"
+    lost = [each for step, attempts in made.items() for each in _for_nothing(attempts, asked=step[2] in seen.asked)]
+    for each in lost:
+        if not each.local and not any(gap.start - REPORTING <= _end(each) <= gap.end for gap in seen.gaps):
+            yield f"{each.type} {each.step} had finished, was not under way in any disturbance, and was repeated"
+    local = [each for each in lost if each.local]
+    yield from _within_a_heartbeat(seen, local) if seen.mode == "fast" else _within_a_turn(seen, local)
+
+
+def _for_nothing(attempts: list[Attempt], *, asked: bool) -> list[Attempt]:
+    """The attempts that had come to their end, and of whose end the run never learned."""
+    ended = [each for each in attempts if each.ended is not None and not each.failed]
+    return ended if asked else [each for each in ended if each is not attempts[-1]]
+
+
+def _end(attempt: Attempt) -> float:
+    return attempt.ended or 0.0
+
+
+def _within_a_turn(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
+    """Of each thread, at most the reads of one turn are repeated although they had finished."""
     models = sorted({_place(each.step) for each in seen.attempts if each.type == "call_model"})
     turns: dict[str, set[int]] = {}
-    for _, kind, step in again:
-        thread, number = _place(step)
-        begun = [at for path, at in models if path == thread and at <= number]
-        # A model call is a turn of its own here: it is in history before the calls that it asks for begin.
-        turn = -number if kind == "call_model" else max(begun, default=0)
+    for each in lost:
+        thread, number = _place(each.step)
+        turn = max((at for path, at in models if path == thread and at <= number), default=0)
         turns.setdefault(thread, set()).add(turn)
-    for thread, lost in turns.items():
-        if len(lost) > max(1, len(seen.disturbed)):
-            yield f"finished calls of {len(lost)} turns were repeated in thread {thread or 'of the run'!r}"
+    for thread, of in turns.items():
+        if len(of) > len(seen.gaps):
+            yield f"finished reads of {len(of)} turns were repeated in thread {thread or 'of the run'!r}"
 
 
-def _within_a_heartbeat(seen: Seen, again: dict[Step, Attempt]) -> Iterator[str]:
+def _within_a_heartbeat(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
     """What is repeated had finished after the newest workflow task that was recorded, and not long before."""
-    for (_, kind, step), first in again.items():
-        if first.ended is None or not first.local:
+    for each in lost:
+        name, ended = f"{each.type} {each.step}", _end(each)
+        gap = min((gap.start for gap in seen.gaps if gap.end >= ended), default=None)
+        if gap is None:
+            yield f"{name} was repeated, though nothing was disturbed after it had finished"
             continue
-        hit = min((at for at in seen.disturbed if at >= first.ended), default=None)
-        if hit is None:
-            yield f"{kind} {step} was repeated, though nothing was disturbed after it had finished"
-            continue
-        task = max((at for at in seen.tasks if at < hit), default=0.0)
-        if first.ended < task - REPORTING:
-            yield f"{kind} {step} was repeated, though it finished {_ago(task - first.ended)} before a recorded task"
-        if hit - first.ended > HEARTBEAT + SLACK:
-            yield f"{kind} {step} was repeated, though it finished {_ago(hit - first.ended)} before the crash"
+        task = max((at for at in seen.tasks if at < gap), default=0.0)
+        if ended < task - REPORTING:
+            yield f"{name} was repeated, though it finished {_ago(task - ended)} before a recorded task"
+        if gap - ended > HEARTBEAT + SLACK:
+            yield f"{name} was repeated, though it finished {_ago(gap - ended)} before the crash"
 
 
 def _traced(seen: Seen) -> Iterator[str]:
-    known = {span for span, _ in seen.spans}
+    """The trace is one, and connected."""
+    known = {span for span, _, _ in seen.spans}
     if len(seen.roots) != 1:
         yield f"the trace has {len(seen.roots)} roots"
     if len(seen.traces) != 1:
         yield f"the spans are of {len(seen.traces)} traces"
-    lost = [span for span, parent in seen.spans if parent not in known and span not in seen.roots]
+    lost = [name for span, parent, name in seen.spans if parent not in known and span not in seen.roots]
     if lost:
-        yield f"{len(lost)} spans of the trace hang in the air"
+        yield f"spans of the trace hang in the air: {', '.join(lost)}"
     if strangers := seen.live - known:
         yield f"{len(strangers)} exported spans are not in the trace that the history gives: {sorted(strangers)}"
+
+
+def _told(seen: Seen, expected: Expected) -> Iterator[str]:
+    """The trace tells what that of an undisturbed run does, and beyond that only that people were asked."""
+    names = Counter(name for _, _, name in seen.spans)
+    if missing := expected.spans - names:
+        yield f"the trace lacks {', '.join(missing.elements())}"
+    more = [name for name in (names - expected.spans).elements() if not name.startswith("wait for a person")]
+    if more:
+        yield f"the trace has more than an undisturbed run's: {', '.join(more)}"
 
 
 def _place(step: str) -> tuple[str, int]:
@@ -165,8 +193,3 @@ def _place(step: str) -> tuple[str, int]:
 
 def _ago(seconds: float) -> str:
     return f"{seconds:.2f} s"
-
-
-def tally(found: Iterable[Fault]) -> Counter[Kind]:
-    """How many runs' worth of each kind: of one run, a kind counts once."""
-    return Counter({fault.kind for fault in found})

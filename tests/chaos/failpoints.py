@@ -63,7 +63,7 @@ class Points:
 
     async def stay(self) -> None:
         """Wait at a point until whoever watches says to go on."""
-        while not self.world.may_go_on():
+        while not self.world.may_go_on():  # noqa: ASYNC110 - another process says so
             await asyncio.sleep(0.02)
 
 

@@ -6,7 +6,6 @@ Here no thread runs and no client is connected before a fork: each worker makes 
 """
 
 import asyncio
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -168,7 +167,7 @@ def _fork(project: Any, order: dict[str, Any]) -> int:
         os.dup2(log, 2)
         asyncio.run(_work(project, Order(**order)))
         os._exit(0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it was, no worker may go on as a second nursery
         import traceback
 
         traceback.print_exc()
@@ -199,18 +198,16 @@ async def _work(project: Any, order: Order) -> None:
 
 
 def _continue_after(events: int) -> None:
-    """Let executions of this process continue as new after few events, where the engine does that at all."""
-    with contextlib.suppress(ImportError):
-        continuing: Any = importlib.import_module("mainspring.durable.continuing")
-        continuing.EVENTS = events
+    """Let executions of this process continue as new after few events."""
+    from mainspring.durable import continuing
+
+    continuing.EVENTS = events
 
 
 def _import_the_rest() -> None:
     """What a worker imports when it needs it, it shall have before it is forked."""
-    import mainspring.adapters.prices
-    import mainspring.adapters.store_memory
-    import mainspring.serve
-    import tests.chaos.failpoints  # noqa: F401
+    for name in ("mainspring.adapters.prices", "mainspring.adapters.store_memory", "tests.chaos.failpoints"):
+        importlib.import_module(name)
 
 
 def _end_with_parent() -> None:

@@ -4,11 +4,14 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, cast, get_args
 
 Who = Literal["worker", "server", "both"]
+VICTIMS: tuple[Who, ...] = get_args(Who)
 PER_RUN = 3
 """Points of each scenario and mode at which the server dies, and as many at which both do."""
+EVENTS_PER_RUN = 6
+"""Events of each scenario and mode right after which, or a few milliseconds later, the worker is killed."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,18 @@ class Sums:
 
 
 def crashes(points: Mapping[tuple[str, str], Sequence[str]], seed: int) -> list[Crash]:
-    """The whole matrix: each point for the worker, some of each run for the server and for both together."""
+    """The whole matrix: each point of the worker, some events and some points of the server or both for each run."""
     found: list[Crash] = []
     for (scenario, mode), names in points.items():
         chance = random.Random(f"{seed} {scenario} {mode}")
+        within = [name for name in names if not name.startswith(("waiting:", "event:"))]
         # A server dies beside a living worker at an activity's edge: a workflow task cannot be held up for long.
-        edges = [name for name in names if not name.startswith(("task:", "waiting:"))]
-        found += [Crash(scenario, mode, "worker", name) for name in names]
+        edges = [name for name in within if not name.startswith("task:")]
+        events = [name for name in names if name.startswith("event:")]
+        found += [Crash(scenario, mode, "worker", name) for name in names if name not in events]
+        found += [Crash(scenario, mode, "worker", name) for name in _some(events, EVENTS_PER_RUN, chance)]
         found += [Crash(scenario, mode, "server", name) for name in _some(edges, PER_RUN, chance)]
-        whole = [name for name in names if not name.startswith("waiting:")]
-        found += [Crash(scenario, mode, "both", name) for name in _some(whole, PER_RUN, chance)]
+        found += [Crash(scenario, mode, "both", name) for name in _some(within, PER_RUN, chance)]
     return found
 
 
@@ -71,21 +76,30 @@ def sample(all_of_them: Sequence[Crash], count: int, seed: int) -> list[Crash]:
     for group in groups.values():
         chance.shuffle(group)
     # Three of the worker to one of each other: the rest of a group comes when the others are used up.
-    rounds = [(group.pop() for _ in range(len(group))) for key, group in groups.items() for _ in range(_weight(key[2]))]
+    turns = [group for key, group in groups.items() for _ in range(_weight(key[2]))]
     chosen: list[Crash] = []
-    while rounds and len(chosen) < count:
-        for each in tuple(rounds):
-            crash = next(each, None)
-            if crash is None:
-                rounds.remove(each)
-            elif len(chosen) < count:
-                chosen.append(crash)
-    return chosen
+    while any(turns) and len(chosen) < count:
+        chosen += [group.pop() for group in turns if group]
+    return chosen[:count]
 
 
 def only(all_of_them: Iterable[Crash], wanted: str) -> list[Crash]:
-    """Those whose name is, begins with or fits what was asked for (`*` stands for anything)."""
-    return [each for each in all_of_them if str(each).startswith(wanted) or fnmatchcase(str(each), wanted)]
+    """Those whose name begins with or fits what was asked for (`*` stands for anything).
+
+    A full name may be one that another seed would choose: then it is taken as it stands.
+    """
+    found = [each for each in all_of_them if str(each).startswith(wanted) or fnmatchcase(str(each), wanted)]
+    exact = [each for each in found if str(each) == wanted]
+    scenario, mode, who, point = (wanted.split("/") + [""] * 4)[:4]
+    if point and not found and who in VICTIMS:
+        return [Crash(scenario, mode, cast("Who", who), point)]
+    return exact or found
+
+
+def named(scenario: str, mode: str, wanted: str) -> bool:
+    """Whether crashes of a run may have the name that was asked for: compared up to a star or the end of either."""
+    run, begin = f"{scenario}/{mode}/", wanted.partition("*")[0]
+    return run.startswith(begin) or begin.startswith(run)
 
 
 def _weight(who: str) -> int:

@@ -2,28 +2,33 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from signal import SIGKILL
-from typing import Any
+from typing import Any, cast
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from mainspring.contracts.run import RunResult
 from mainspring.devserver import DevServer
 from mainspring.settings import Settings
-from mainspring.telemetry.projection import project
+from mainspring.telemetry import attributes as a
+from mainspring.telemetry import ids
+from mainspring.telemetry.projection import joined, project
+from mainspring.telemetry.trace import Trace
 from mainspring.telemetry.trace_file import read_trace
 from mainspring.testing.bench import connect
 from tests.chaos import app
-from tests.chaos.checks import Expected, Fault, Seen, faults
+from tests.chaos.checks import Expected, Fault, Gap, Seen, Step, faults
 from tests.chaos.failpoints import Act
 from tests.chaos.nursery import Child, Nursery, Order
 from tests.chaos.plan import Crash
-from tests.chaos.watch import Person, histories, recorded
+from tests.chaos.watch import Person, came, histories, recorded
 from tests.chaos.world import World
 
 TASK = timedelta(seconds=2)
@@ -98,7 +103,8 @@ class Play:
         self.world = World(ground.next_folder())
         self.crash = crash
         self.person: Person | None = None
-        self.hit: list[float] = []
+        self.gaps: list[Gap] = []
+        self.deaths: list[int] = []
         self._ground = ground
         self._act = act
         self._outage = outage
@@ -116,9 +122,10 @@ class Play:
             WorkflowFailureError: it failed.
         """
         self._child = await self._spawn(self.crash.point, self._act)
-        keeper = asyncio.create_task(self._keep())
+        tasks = [asyncio.create_task(self._keep())]
         try:
             handle = await self._start()
+            tasks.append(asyncio.create_task(self._at_event(handle)))
             self.person = Person(handle, self.world, may_tell=self._is_calm, at_request=self._at_request)
             async with asyncio.timeout(LIMIT):
                 await self.person.follow()
@@ -129,12 +136,18 @@ class Play:
             if self._outage and not self._outage.over.is_set():
                 await self._outage.over.wait()
             await self._child.stop()
-            keeper.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _start(self) -> WorkflowHandle[Any, Any]:
         case = app.cases()[self.crash.scenario, self.crash.mode]
         return await self._ground.client.start_workflow(
-            case.what.name, case.given, id=f"run-{self._queue}", task_queue=self._queue, task_timeout=TASK
+            case.what.name,
+            case.given,
+            id=f"run-{self._queue}",
+            task_queue=self._queue,
+            task_timeout=None if self._scenario.plain else TASK,
         )
 
     async def _result(self, handle: WorkflowHandle[Any, Any]) -> Any:
@@ -145,48 +158,75 @@ class Play:
                 await asyncio.sleep(0.2)
 
     async def _spawn(self, at: str = "", act: Act = "") -> Child:
-        order = Order(
-            str(self.world.folder), self._ground.server.address, self._queue, at, act, self._scenario.events
-        )
+        order = Order(str(self.world.folder), self._ground.server.address, self._queue, at, act, self._scenario.events)
         return await self._ground.nursery.spawn(order)
 
     async def _keep(self) -> None:
         """Disturb the server where that is the plan, and give the run another worker whenever its own has died."""
         if self._outage:
             await self._arrive(self._outage)
+        dies = self._act == "die"
         while not self._over:
             assert self._child
-            await self._child.gone
-            if not self._over:
-                self.hit.append(self.world.stopped() or time.time())
-                self._child = await self._spawn()
+            status = await self._child.gone
+            if self._over:
+                return
+            stopped = self.world.stopped()
+            if not (dies and stopped):
+                self.deaths.append(status)
+            elif not self._outage:
+                self.gaps.append(Gap(stopped, time.time()))
+            dies = False
+            self._child = await self._spawn()
 
     async def _arrive(self, outage: Outage) -> None:
-        while not (self._over or outage.over.is_set() or self.world.stopped()):
+        while not (self._over or outage.over.is_set() or self.world.stopped()):  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(0.05)
         outage.arrived()
         await outage.over.wait()
         if outage.at:
-            self.hit.append(outage.at)
+            self.gaps.append(Gap(self.world.stopped() or outage.at, time.time()))
 
     def _is_calm(self) -> bool:
         """Whether nothing is cut off at this moment that may yet take effect: only then a person can tell."""
         return self._outage is None or self._outage.over.is_set()
 
     def _at_request(self, request: str) -> None:
-        if self.crash.point == f"waiting:{request}" and self._act and self._child:
-            self.world.stop(self.crash.point)
+        if self.crash.point == f"waiting:{request}":
+            self._kill()
+
+    async def _at_event(self, handle: WorkflowHandle[Any, Any]) -> None:
+        kind, _, number = self.crash.point.partition(":")
+        if kind == "event" and await came(self._ground.client, handle.id, handle.first_execution_run_id, int(number)):
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._act and self._child:
             self._child.send(SIGKILL)
+            self.world.stop(self.crash.point)
+
+
+def _outside(person: Person, events: int) -> list[str]:
+    """The points at which a worker is killed from outside, as the harness sees the run come by."""
+    waits = [f"waiting:{request}" for request in person.requests]
+    return [*waits, *(f"event:{number}" for number in range(1, events))]
 
 
 async def look_at(ground: Ground, play: Play, result: Any, first: str) -> Seen:
     """Everything that is known of a run that has ended."""
     given = RunResult.model_validate(result)
-    events = [event async for event in histories(ground.client, f"run-{play.world.folder.name}", first)]
-    steps, tasks = await recorded(events, ground.client)
-    trace = await project(events, ground.client.data_converter)
+    steps: dict[Step, float] = {}
+    tasks: list[float] = []
+    traces: list[Trace] = []
+    count = 0
+    for events in await histories(ground.client, f"run-{play.world.folder.name}", first):
+        its_steps, its_tasks = await recorded(events, ground.client)
+        steps.update(its_steps)
+        tasks.extend(its_tasks)
+        count += len(events)
+        traces.append(await project(events, ground.client.data_converter))
+    trace = joined(traces)
     live = read_trace(Settings(state=play.world.folder / "state").trace_file, first)
-    root = trace.root
     return Seen(
         mode=play.crash.mode,
         answer=given.answer,
@@ -194,24 +234,29 @@ async def look_at(ground: Ground, play: Play, result: Any, first: str) -> Seen:
         effects=play.world.effects(),
         attempts=play.world.attempts(),
         recorded=steps,
-        tasks=tasks,
-        disturbed=tuple(play.hit),
-        asked=len(play.person.outcomes) if play.person else 0,
-        spans=tuple((span.id, span.parent) for span in trace.spans),
-        roots=(root.id,) if root else (),
+        tasks=tuple(tasks),
+        events=count,
+        gaps=tuple(play.gaps),
+        asked=frozenset(play.person.outcomes.values() if play.person else ()),
+        spans=tuple((span.id, span.parent, span.name) for span in trace.spans),
+        roots=tuple(span.id for span in trace.spans if span.text(a.STEP) == ids.RUN),
         traces=frozenset(span.trace for span in (*trace.spans, *live.spans)),
         live=frozenset(span.id for span in live.spans),
     )
 
 
-async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[tuple[str, str]], list[Fault]]:
+async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[str], list[Fault]]:
     """An undisturbed run: what it comes to, the points it passes, and what is wrong with it all the same."""
     play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
     seen = await look_at(ground, play, *await play.run())
-    expected = Expected(seen.answer, seen.model_calls, seen.effects)
-    asked = play.person.requests if play.person else []
-    points = [*play.world.points(), *((f"waiting:{request}", "nothing goes on") for request in asked)]
-    return expected, points, faults(seen, expected, app.EFFECTS)
+    expected = Expected(seen.answer, seen.model_calls, seen.effects, Counter(name for _, _, name in seen.spans))
+    points = [*play.world.points(), *_outside(cast("Person", play.person), seen.events)]
+    return expected, points, _faults(play, seen, expected)
+
+
+def _faults(play: Play, seen: Seen, expected: Expected) -> list[Fault]:
+    deaths = [Fault("wrong", f"a worker ended by itself, with status {status}") for status in play.deaths]
+    return deaths + faults(seen, expected, app.EFFECTS)
 
 
 async def crash_at(ground: Ground, crash: Crash, expected: Expected, outage: Outage | None = None) -> Report:
@@ -227,11 +272,13 @@ async def judge(ground: Ground, play: Play, expected: Expected) -> Report:
     try:
         result, first = await play.run()
         seen = await look_at(ground, play, result, first)
-        report.found, report.asked = faults(seen, expected, app.EFFECTS), seen.asked
+        report.found, report.asked = _faults(play, seen, expected), len(seen.asked)
     except TimeoutError:
         report.found = [Fault("lost", f"the run did not end within {LIMIT:g} s")]
     except WorkflowFailureError as error:
         report.found = [Fault("wrong", f"the run failed: {error.cause}")]
+    except (TemporalError, RPCError, RuntimeError) as error:
+        report.found = [Fault("lost", f"it could not be seen to its end: {error!r}")]
     report.reached = play.world.stopped() is not None
     report.seconds = time.monotonic() - began
     return report

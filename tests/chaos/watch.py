@@ -1,12 +1,11 @@
 """What the harness sees of a run from outside: how it goes, who is to be asked, and what its history says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import TemporalError
@@ -26,14 +25,17 @@ LOOKS = 20
 
 @dataclass
 class Person:
-    """Approves everything, and answers truthfully how a call ended: by looking whether its effect is there."""
+    """Approves everything, and answers truthfully how a call ended: by looking whether its effect is there.
+
+    `requests` are all that were asked, `outcomes` those about an outcome, with the step each is about.
+    """
 
     run: WorkflowHandle[Any, Any]
     world: World
     may_tell: Callable[[], bool] = lambda: True
     at_request: Callable[[str], None] = lambda _: None
     requests: list[str] = field(default_factory=list[str])
-    outcomes: set[str] = field(default_factory=set[str])
+    outcomes: dict[str, str] = field(default_factory=dict[str, str])
 
     async def follow(self) -> None:
         """Answer until the run has ended."""
@@ -52,9 +54,7 @@ class Person:
             await asyncio.sleep(PAUSE)
 
     async def _answer(self) -> None:
-        waiting: list[Request] = await self.run.query(
-            names.WAITING, result_type=list[Request], rpc_timeout=A_CALL
-        )
+        waiting: list[Request] = await self.run.query(names.WAITING, result_type=list[Request], rpc_timeout=A_CALL)
         for request in waiting:
             if request.id not in self.requests:
                 self.requests.append(request.id)
@@ -63,7 +63,7 @@ class Person:
                 continue
             form: dict[str, Json] = {"request": request.id}
             if request.kind == "outcome":
-                self.outcomes.add(request.id)
+                self.outcomes[request.id] = request.step
                 form["outcome"] = "happened" if self.world.has_happened(request.tool, request.step) else "not-happened"
             name = names.ANSWER if request.kind == "outcome" else names.APPROVE
             async with asyncio.timeout(A_CALL.total_seconds()):
@@ -72,30 +72,41 @@ class Person:
                 )
 
 
-async def histories(client: Client, workflow_id: str, first: str) -> AsyncIterator[HistoryEvent]:
-    """The events of a run, through all its executions, oldest first."""
+async def came(client: Client, workflow_id: str, first: str | None, number: int) -> bool:
+    """Wait for an event of a run by its number, counted through all its executions; false where none has it."""
     run = first
     while run:
         following = ""
-        async for event in client.get_workflow_handle(workflow_id, run_id=run).fetch_history_events():
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
-                following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
-            yield event
+        handle = client.get_workflow_handle(workflow_id, run_id=run)
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            number -= 1
+            if not number:
+                return True
+            following = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
         run = following
+    return False
+
+
+async def histories(client: Client, workflow_id: str, first: str) -> list[list[HistoryEvent]]:
+    """The events of a run, oldest first, for each of its executions."""
+    parts: list[list[HistoryEvent]] = []
+    run = first
+    while run:
+        handle = client.get_workflow_handle(workflow_id, run_id=run)
+        parts.append([event async for event in handle.fetch_history_events()])
+        run = parts[-1][-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return parts
 
 
 async def recorded(events: list[HistoryEvent], client: Client) -> tuple[dict[Step, float], tuple[float, ...]]:
-    """When the success of each step came into history, and when each workflow task was completed."""
+    """When the success of each step of an execution came into history, and when each workflow task was completed."""
     steps: dict[Step, float] = {}
     tasks: list[float] = []
     scheduled: dict[int, tuple[str, str]] = {}
-    run = ""
+    run = events[0].workflow_execution_started_event_attributes.original_execution_run_id
     for event in events:
         at = event.event_time.ToNanoseconds() / 1e9
-        if event.HasField("workflow_execution_started_event_attributes"):
-            run = event.workflow_execution_started_event_attributes.original_execution_run_id
-            scheduled = {}
-        elif event.HasField("activity_task_scheduled_event_attributes"):
+        if event.HasField("activity_task_scheduled_event_attributes"):
             given = event.activity_task_scheduled_event_attributes
             scheduled[event.event_id] = (given.activity_type.name, given.activity_id)
         elif event.HasField("activity_task_completed_event_attributes"):

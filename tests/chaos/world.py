@@ -106,10 +106,10 @@ class World:
         """Whether who waits at a point may go on."""
         return self._go.exists()
 
-    def points(self) -> list[tuple[str, str]]:
-        """Every point that was passed, with its label, in order."""
+    def points(self) -> list[str]:
+        """Every point that was passed, in order."""
         with self._open() as db:
-            return [(str(p), str(label)) for p, label in db.execute("SELECT point, label FROM passages ORDER BY rowid")]
+            return [str(point) for (point,) in db.execute("SELECT point FROM passages ORDER BY rowid")]
 
     def attempts(self) -> tuple[Attempt, ...]:
         """Every attempt, oldest first."""

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,8 +49,8 @@ from mainspring.telemetry.export import Exporter
 
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
-_THROTTLE = timedelta(seconds=1)
-"""How soon a heartbeat is passed on, and so a cancellation noticed."""
+_THROTTLE = timedelta(milliseconds=250)
+"""How soon a heartbeat is passed on, and so a cancellation noticed: within 0.1 s, as against 0.5 s at a second."""
 
 
 class Project:
@@ -208,6 +209,7 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
             sticky_queue_schedule_to_start_timeout=_STICKY,
             max_heartbeat_throttle_interval=_THROTTLE,
             default_heartbeat_throttle_interval=_THROTTLE,
+            build_id=version("mainspring"),  # else the SDK hashes every loaded module's code at start
         )
         try:
             async with worker:

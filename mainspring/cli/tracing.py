@@ -30,11 +30,10 @@ async def read_trace(client: "Client", run: str) -> "Trace":
         UsageError: there is no such run.
     """
     from mainspring.cli import runs
-    from mainspring.telemetry.projection import project
+    from mainspring.telemetry.chain import project_run
 
     newest = await runs.describe(client, run)
-    handle = client.get_workflow_handle(run, run_id=newest.run_id)
-    return await project(handle.fetch_history_events(), client.data_converter)
+    return await project_run(client, run, newest.run_id)
 
 
 def draw(trace: "Trace") -> "Tree":

@@ -3,6 +3,7 @@
 It is the first argument of the new execution; the windows of its threads (`steps.Chunk`) are the others.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import RunRef
 from mainspring.core.approvals import Decision, Request
 from mainspring.core.canonical import Record
-from mainspring.core.ledger import Item
+from mainspring.core.ledger import Head, Item
 from mainspring.core.messages import ToolCall
 from mainspring.core.turn import AskPerson, CallModel, CallTool, Compact, Turn
 
@@ -24,6 +25,16 @@ class Held(Record):
     tool: CallTool | None = None
     ask: AskPerson | None = None
 
+    def at(self, head: Head) -> "Held":
+        """The same command for the thread as it is now."""
+        update = {"head": head}
+        return Held(
+            model=self.model and self.model.model_copy(update=update),
+            compact=self.compact and self.compact.model_copy(update=update),
+            tool=self.tool and self.tool.model_copy(update=update),
+            ask=self.ask,
+        )
+
 
 class Talk(Record):
     """One agent invocation under way: its state, the calls of its newest message, what is to be done next."""
@@ -32,6 +43,22 @@ class Talk(Record):
     calls: tuple[ToolCall, ...] = ()
     held: tuple[Held, ...] = ()
     began: int = 0
+
+
+def behind(talk: Talk) -> tuple[str, ...]:
+    """The digests of what is not in the thread yet, and whose texts only the history holds."""
+    answers = (call.answer for call in talk.turn.calls)
+    entries = (*talk.turn.new, *talk.turn.notes, *(answer for answer in answers if answer))
+    return tuple(dict.fromkeys(entry.digest for entry in entries if not entry.text))
+
+
+def moved(talk: Talk, heads: Mapping[str, Head]) -> Talk:
+    """The invocation with the head that its thread has now, where it was made shorter."""
+    head = heads.get(talk.turn.thread)
+    if head is None:
+        return talk
+    held = tuple(each.at(head) for each in talk.held)
+    return talk.model_copy(update={"turn": talk.turn.model_copy(update={"head": head}), "held": held})
 
 
 class Settled(Record):

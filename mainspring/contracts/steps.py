@@ -214,23 +214,43 @@ class Compaction(Record):
     timing: Timing
 
 
-class SealWork(Record):
-    """Gather every text that the threads with these heads need, so that the next run needs no older history."""
+class Window(Record):
+    """A thread under way: the agent that reads it, its head, and the digests of what is to come behind it."""
 
-    heads: tuple[Head, ...]
+    agent: str
+    head: Head = Head(thread="")
+    behind: tuple[str, ...] = ()
+
+
+class SealWork(Record):
+    """Gather every text that these threads need, so that the next execution needs no older history."""
+
+    windows: tuple[Window, ...] = ()
 
 
 class Chunk(Record):
-    """Items of one thread, in order; several chunks of a thread follow one another."""
+    """Items of one thread, in order; its chunks follow one another. `loose` ones are of no chain yet."""
 
     thread: str = ""
     items: tuple[Item, ...]
+    loose: bool = False
 
 
 class Sealed(Record):
-    """The windows of all threads, as they are carried into the next run."""
+    """The windows of all threads, as they are carried into the next execution.
+
+    `heads` are those of threads that were made shorter for it, by `left` messages in all; tokens and cost are those
+    of summaries, where a model made any.
+    """
 
     chunks: tuple[Chunk, ...] = ()
+    heads: tuple[Head, ...] = ()
+    left: int = 0
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_microusd: int | None = 0
+    timing: Timing = Timing(start=0, end=0)
 
 
 class Stretch(Record):

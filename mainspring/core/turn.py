@@ -13,6 +13,7 @@ from mainspring.core.approvals import Decision, Kind, Permit, grant
 from mainspring.core.canonical import Record, Value
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
+from mainspring.errors import MainspringError
 
 REPAIRS = 2
 """How often in a row a model may be shown its own malformed call or answer before the run fails."""
@@ -187,9 +188,23 @@ def step(turn: Turn, event: Event) -> Move:
     """The next state, and what to do now.
 
     Raises:
-        KeyError: this worker does not know the table version the run was admitted with.
+        KeyError: this worker does not know the table version the run was admitted with (see `check_version`).
     """
     return TABLES[turn.version][type(event)](turn, event)
+
+
+def check_version(version: int) -> None:
+    """Refuse a run that goes by another table than this release has.
+
+    Raises:
+        MainspringError: with what the operator does about it.
+    """
+    if version not in TABLES:
+        known = ", ".join(map(str, sorted(TABLES)))
+        raise MainspringError(
+            f"This run goes by version {version} of the turn table, and this release of mainspring has {known}. "
+            "The run waits: keep a worker of the release that admitted it until it has ended."
+        )
 
 
 def _begin(turn: Turn, event: Begin) -> Move:

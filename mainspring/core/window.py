@@ -9,7 +9,7 @@ from mainspring.core.canonical import Value, canonical
 from mainspring.core.messages import Done, Message, count_replies, finished_calls
 from mainspring.core.spec import Effect
 
-READS_KEPT = 64 * 1024
+READS_KEPT = 16 * 1024
 """Bytes of results of `read` calls that rules still see after these were left out, the newest first."""
 
 

@@ -17,6 +17,8 @@ from mainspring.core.spec import Spec
 
 EVENTS = 2500
 """A history this long is replayed in well under 2 s, the longest that a workflow task should take."""
+FAST_EVENTS = 800
+"""Likewise where a workflow task may take only 2 s and each event is a step: a replay must fit in it by far."""
 BYTES = 8 * 1024 * 1024
 UPDATES = 1500
 """The server takes 2,000 in one execution, and then none."""
@@ -31,7 +33,7 @@ def is_full(updates: int) -> bool:
     """Whether this execution should be the last thing in its history."""
     info = workflow.info()
     length = info.get_current_history_length()
-    if updates >= UPDATES or length >= EVENTS:
+    if updates >= UPDATES or length >= (FAST_EVENTS if info.task_timeout <= _SLOW_TASK else EVENTS):
         return True
     return length >= FEW and (info.is_continue_as_new_suggested() or info.get_current_history_size() >= BYTES)
 

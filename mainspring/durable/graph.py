@@ -60,7 +60,12 @@ async def hold_graph(run: Running) -> tuple[str, Json]:
     graph = GRAPHS.get(run.spec.name)
     if graph is None:
         # Not a failure of the run: another worker has the graph, or the next deploy brings it back.
-        raise RuntimeError(f"graph {run.spec.name!r} was admitted, but this worker does not define it.")
+        name = run.spec.name
+        raise RuntimeError(
+            f"This worker has no graph {name!r}, which this run was admitted with. The run waits: put back the module "
+            f"that defines Graph({name!r}, …), or start a worker that has it. `mainspring replay` shows which runs "
+            "need it."
+        )
     known = set(graph.graph.state_schema.__annotations__)
     given = {"input": run.given.input, "user": run.given.user, "tenant": run.given.tenant}
     STAGE.set(_Stage(run))

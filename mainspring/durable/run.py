@@ -15,6 +15,7 @@ from mainspring.contracts.steps import Sealed
 from mainspring.core import card
 from mainspring.core.answers import read_answer
 from mainspring.core.approvals import Choice, Request
+from mainspring.core.turn import check_version
 from mainspring.durable.approvals import Approvals
 from mainspring.durable.continuing import FAST_TASK, continue_as_new, is_full, is_too_slow, read_carried
 from mainspring.durable.conversation import Conversation
@@ -100,16 +101,17 @@ class AnyRun:
             await running.close("continued")
         await workflow.wait_condition(workflow.all_handlers_finished)
         if not task.done():  # whatever came in meanwhile is in the state that is carried along
-            continue_as_new(self._to_carry(running), sealed)
+            continue_as_new(self._to_carry(running, sealed), sealed)
 
     def _move_over(self, running: Running) -> None:
-        continue_as_new(self._to_carry(running), Sealed(), task_timeout=FAST_TASK)
+        continue_as_new(self._to_carry(running, Sealed()), Sealed(), task_timeout=FAST_TASK)
 
-    def _to_carry(self, running: Running) -> Carried:
+    def _to_carry(self, running: Running, sealed: Sealed) -> Carried:
         own = {"mail": self._session.carried(), "updates": self._updates.carried()}
-        return running.to_carry().model_copy(update=own)
+        return running.to_carry(sealed).model_copy(update=own)
 
     async def _hold(self, running: Running) -> RunResult:
+        check_version(running.spec.turn)  # not a failure of the run: it waits for a worker that has the table
         given = running.given.input
         if running.spec.kind == "graph":
             if given is None:

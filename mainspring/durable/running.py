@@ -9,7 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
 from mainspring.contracts import names
-from mainspring.contracts.carried import Carried, Talk
+from mainspring.contracts.carried import Carried, Talk, behind, moved
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import (
     Admission,
@@ -26,6 +26,7 @@ from mainspring.contracts.steps import (
     Stretch,
     ToolOutcome,
     ToolWork,
+    Window,
 )
 from mainspring.core.ledger import Entry, make_item
 from mainspring.core.messages import Message
@@ -144,11 +145,15 @@ class Running:
 
     async def seal(self) -> Sealed:
         """Gather the texts of every thread under way, for the next execution."""
-        heads = tuple(talk.turn.head for talk in self._talks() if talk.turn.head.count)
-        if not heads:
+        windows = tuple(Window(agent=t.turn.agent, head=t.turn.head, behind=behind(t)) for t in self._talks())
+        if not windows:
             return Sealed()
-        plan = Plan(names.SEAL, 60, _MODEL_TRIES)
-        return await perform(plan, SealWork(heads=heads), Sealed, f"seal-{self._carried.part}", "seal the window")
+        plan = Plan(names.SEAL, 300, _MODEL_TRIES, _MODEL_PAUSE)
+        sealed = await perform(
+            plan, SealWork(windows=windows), Sealed, f"seal-{self._carried.part}", "gather what is carried along"
+        )
+        self._add(sealed.model_calls, sealed.input_tokens, sealed.output_tokens, sealed.cost_microusd)
+        return sealed
 
     def is_local(self, agent: AgentSpec, tool: ToolSpec) -> bool:
         """Whether calls of this tool may be local activities."""
@@ -229,13 +234,14 @@ class Running:
         seconds = round((workflow.time_ns() - self.began) / 1e9, 3)
         return self.totals.model_copy(update={"seconds": seconds})
 
-    def to_carry(self) -> Carried:
+    def to_carry(self, sealed: Sealed) -> Carried:
         """The run as it stands now, for the next execution; whoever has more of its state adds that."""
+        heads = {head.thread: head for head in sealed.heads}
         return self._carried.model_copy(
             update={
                 "part": self._carried.part + 1,
                 "totals": self.totals,
-                "talks": self._talks(),
+                "talks": tuple(moved(talk, heads) for talk in self._talks()),
                 "questions": self.approvals.carried(),
                 "paused": self.traffic.paused,
                 "memo": self.memo,

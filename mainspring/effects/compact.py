@@ -5,6 +5,8 @@ history. How: the oldest goes, or the agent's model summarises it first.
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -12,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from mainspring.contracts.steps import Compaction, CompactWork, RunRef, Timing
 from mainspring.core.ledger import Head, Link, make_item
 from mainspring.core.messages import Message
-from mainspring.core.spec import AgentSpec
-from mainspring.core.window import choose, note, transcript
+from mainspring.core.spec import AgentSpec, Effect
+from mainspring.core.window import Cut, choose, note, transcript
 from mainspring.effects.call_model import ask_model
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
@@ -45,24 +47,46 @@ async def compact(world: World, work: CompactWork) -> Compaction:
             thread = await world.ledger.thread(run, work.head, work.new)
         except LedgerError as error:
             raise ApplicationError(str(error), type="LedgerError") from None
-        made = await _shorten(world, run, work, agent, thread)
+        made = await _compacted(world, run, work, agent, thread)
     made = made.model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
     world.ledger.keep(run, [made.item], made.link)
     world.exporter.export([compact_span(run, work, made)])
     return made
 
 
-async def _shorten(world: World, run: RunRef, work: CompactWork, agent: AgentSpec, thread: Thread) -> Compaction:
+@dataclass(frozen=True)
+class Shortened:
+    """A thread made shorter: what is left out, the note in its place, the reply that summed it up (if one did)."""
+
+    cut: Cut
+    note: Message
+    summary: ModelReply | None
+
+
+async def shorten(
+    world: World, agent: AgentSpec, messages: tuple[Message, ...], sizes: Sequence[int], room: int
+) -> Shortened:
+    """Choose what is left out so that the rest, whose messages have these sizes, fits the room.
+
+    Raises:
+        ApplicationError: ModelError (summarising; retried).
+    """
+    cut = choose(messages, sizes, room)
+    left_out = messages[cut.start : cut.end]
+    reply = await _summary(world, agent, left_out) if agent.shorten == "summarise" and left_out else None
+    effects: dict[str, Effect] = {tool.name: tool.effect for tool in agent.tools}
+    return Shortened(cut, note(left_out, effects, reply.text if reply else ""), reply)
+
+
+async def _compacted(world: World, run: RunRef, work: CompactWork, agent: AgentSpec, thread: Thread) -> Compaction:
     sizes = world.gauge.each(agent, thread.digests, thread.messages)
     fixed = world.gauge.fixed(agent)
-    cut = choose(thread.messages, sizes, int(world.gauge.limit(agent) * TARGET) - fixed)
-    left_out = thread.messages[cut.start : cut.end]
-    reply = await _summary(world, agent, left_out) if agent.shorten == "summarise" and left_out else None
-    made = note(left_out, {tool.name: tool.effect for tool in agent.tools}, reply.text if reply else "")
-    item = make_item(made, run.key)
+    room = int(world.gauge.limit(agent) * TARGET) - fixed
+    shorter = await shorten(world, agent, thread.messages, sizes, room)
+    cut, reply, item = shorter.cut, shorter.summary, make_item(shorter.note, run.key)
     digests = (*thread.digests[: cut.start], item.digest, *thread.digests[cut.end :])
     before = fixed + sum(sizes)
-    after = before - sum(sizes[cut.start : cut.end]) + sum(world.gauge.each(agent, (item.digest,), (made,)))
+    after = before - sum(sizes[cut.start : cut.end]) + sum(world.gauge.each(agent, (item.digest,), (shorter.note,)))
     used = reply or ModelReply(model="", provider="")
     return Compaction(
         item=item,

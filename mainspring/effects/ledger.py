@@ -136,16 +136,16 @@ class Ledger:
         self._put_thread(name, head.head, thread)
         return thread.extended(texts[len(texts) - len(new) :])
 
-    async def items(self, run: RunRef, head: Head) -> list[Item]:
-        """The items of a thread, oldest first.
+    async def items(self, run: RunRef, head: Head, behind: tuple[str, ...] = ()) -> list[Item]:
+        """The items of a thread, oldest first, then those with the digests that come behind it.
 
         Raises:
             LedgerError: the run's history does not lead to this head.
         """
-        known = _Known(self, run)
-        texts = known.assemble(head, ())
+        known, new = _Known(self, run), tuple(Entry(digest=digest) for digest in behind)
+        texts = known.assemble(head, new)
         if texts is None:
-            texts = await self._rebuild(run, known, head, ())
+            texts = await self._rebuild(run, known, head, new)
         return [Item(digest=digest, text=text) for digest, text in texts]
 
     async def spec(self, run: RunRef) -> Spec:

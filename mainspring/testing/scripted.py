@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from mainspring.core.canonical import Json, Value, canonical, digest
-from mainspring.core.messages import ToolCall
+from mainspring.core.messages import ToolCall, count_replies
 from mainspring.errors import ModelError, did_you_mean
 from mainspring.ports.model import Model, ModelReply, ModelRequest
 
@@ -143,7 +143,7 @@ class ScriptedModel(Model):
 
     def _at(self, request: ModelRequest) -> tuple[tuple[Fail, ...], Step | None]:
         """The step of this thread, and the failures written before it."""
-        spoken = sum(message.role == "assistant" for message in request.messages)
+        spoken = count_replies(request.messages)
         failures: list[Fail] = []
         for step in self._of(request.agent):
             if isinstance(step, Fail):
@@ -170,7 +170,7 @@ class ScriptedModel(Model):
         return self._attempts[thread]
 
     def _over(self, request: ModelRequest) -> ModelError:
-        spoken = sum(message.role == "assistant" for message in request.messages)
+        spoken = count_replies(request.messages)
         newest = request.messages[-1].role if request.messages else "nothing"
         return ModelError(
             f"the script of agent {request.agent!r} is over: it has no step {spoken + 1}, which the run asks for "

@@ -20,7 +20,7 @@ from mainspring.contracts.run import RunResult
 from mainspring.core.approvals import Request
 from mainspring.devserver import PORT
 from mainspring.errors import RunError, UsageError
-from mainspring.telemetry.projection import project
+from mainspring.telemetry.chain import project_run
 from mainspring.telemetry.trace import Trace
 
 LOOKS_EVERY = 0.5
@@ -67,7 +67,7 @@ class Follower:
         clock = asyncio.get_running_loop().time
         events, changed = 0, clock()
         while (described := await self._handle.describe()).status == WorkflowExecutionStatus.RUNNING:
-            trace = await self._look()
+            trace = await self._look(described.run_id)
             if trace.waiting:
                 await self._have_decided()
             if trace.waiting or described.history_length != events:
@@ -76,11 +76,11 @@ class Follower:
                 raise RunError(f"Nothing happened for {stalls}. {self._trouble(described.raw_description)}")
             self._trouble(described.raw_description)
             await asyncio.sleep(LOOKS_EVERY)
-        await self._look()
+        await self._look(described.run_id)
 
-    async def _look(self) -> Trace:
+    async def _look(self, run_id: str) -> Trace:
         """Read the history, and tell of the steps that ended since the last look."""
-        trace = await project(self._handle.fetch_history_events(), self._stage.client.data_converter)
+        trace = await project_run(self._stage.client, self._run, run_id)
         for span in trace.spans:
             if span.end is not None and span.id not in self._told:
                 self._told.add(span.id)

@@ -201,7 +201,7 @@ def _continue_after(events: int) -> None:
     """Let executions of this process continue as new after few events."""
     from mainspring.durable import continuing
 
-    continuing.EVENTS = events
+    continuing.EVENTS = continuing.FAST_EVENTS = events
 
 
 def _import_the_rest() -> None:

@@ -119,7 +119,8 @@ def _promised(seen: Seen) -> Iterator[str]:
     lost = [each for step, attempts in made.items() for each in _for_nothing(attempts, asked=step[2] in seen.asked)]
     for each in lost:
         if not each.local and not any(gap.start - REPORTING <= _end(each) <= gap.end for gap in seen.gaps):
-            yield f"{each.type} {each.step} had finished, was not under way in any disturbance, and was repeated"
+            when = ", ".join(f"{gap.start - _end(each):.2f} s before a disturbance" for gap in seen.gaps)
+            yield f"{each.type} {each.step} was repeated, though it had finished {when}"
     local = [each for each in lost if each.local]
     yield from _within_a_heartbeat(seen, local) if seen.mode == "fast" else _within_a_turn(seen, local)
 

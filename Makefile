@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test check format docs lock clean distclean
+.PHONY: help env demo test chaos check format docs lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -19,6 +19,10 @@ demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 
 test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
+
+# QUICK=1 is a sample; SEED, MODES, ONLY and JOBS: see tests/chaos/__main__.py.
+chaos: $(STAMP) ## kill workers and the server at every point of a run
+	@exec $(BIN)/python -m tests.chaos
 
 check: $(STAMP) ## format, lint, types, layers
 	@echo "ruff format"

@@ -55,9 +55,12 @@ async def send(letter: str, context: Context) -> str:
 
 @tool(effect="once")
 async def pay(cents: int, context: Context) -> str:
-    """Pay; nothing but the engine keeps it from being paid twice."""
+    """Pay; nothing but the engine keeps it from being paid twice.
+
+    It says so in as many words as stand there where a person had to tell: a thread is as long then.
+    """
     _world[0].take_effect("pay", context.idempotency_key, os.getpid(), unique=False)
-    return f"paid {cents}"
+    return f"paid {cents} cents, and the receipt for it lies in the very first drawer"
 
 
 EFFECTS = {each.name: each.spec.effect for each in (look, send, pay)}

@@ -116,7 +116,7 @@ def _promised(seen: Seen) -> Iterator[str]:
             yield f"{name} was made again {_ago(late[0].began - seen.recorded[step])} after it was recorded"
         if len(attempts) > 1 + len(seen.gaps):
             yield f"{name} was made {len(attempts)} times, after {len(seen.gaps)} disturbance(s)"
-    lost = [each for step, attempts in made.items() for each in _for_nothing(attempts, asked=step[2] in seen.asked)]
+    lost = [each for step, attempts in made.items() for each in _for_nothing(attempts, known=step in seen.recorded)]
     for each in lost:
         if not each.local and not any(gap.start - REPORTING <= _end(each) <= gap.end for gap in seen.gaps):
             when = ", ".join(f"{gap.start - _end(each):.2f} s before a disturbance" for gap in seen.gaps)
@@ -125,10 +125,10 @@ def _promised(seen: Seen) -> Iterator[str]:
     yield from _within_a_heartbeat(seen, local) if seen.mode == "fast" else _within_a_turn(seen, local)
 
 
-def _for_nothing(attempts: list[Attempt], *, asked: bool) -> list[Attempt]:
-    """The attempts that had come to their end, and of whose end the run never learned."""
+def _for_nothing(attempts: list[Attempt], *, known: bool) -> list[Attempt]:
+    """The attempts at a step that had come to their end, but of whose end the run never learned."""
     ended = [each for each in attempts if each.ended is not None and not each.failed]
-    return ended if asked else [each for each in ended if each is not attempts[-1]]
+    return ended[:-1] if known else ended
 
 
 def _end(attempt: Attempt) -> float:

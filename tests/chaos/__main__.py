@@ -22,7 +22,8 @@ from tests.chaos import app
 from tests.chaos.checks import Expected
 from tests.chaos.nursery import Nursery
 from tests.chaos.plan import Crash, Sums, crashes, named, only, sample
-from tests.chaos.play import Ground, Outage, Play, Report, client_of, crash_at, judge, rehearse
+from tests.chaos.play import Ground, Outage, Play, client_of
+from tests.chaos.verdict import Report, crash_at, judge, rehearse
 
 SEED = int(os.environ.get("SEED") or 1)
 JOBS = int(os.environ.get("JOBS") or 6)
@@ -100,22 +101,26 @@ class Matrix:
         return sample(found, SAMPLE, SEED) if QUICK else found
 
     async def go(self, chosen: Sequence[Crash]) -> None:
-        """Try them all."""
+        """Try them all, and those again whose run did not come by its point."""
         self._total = len(chosen)
-        alone = [crash for crash in chosen if crash.who == "worker"]
-        together = [crash for crash in chosen if crash.who != "worker"]
-        random.Random(SEED).shuffle(alone)
+        left = chosen
         for _ in range(TRIES):
             self._missed = []
-            await each_of(alone, self._alone)
-            alone = self._missed
-        for _ in range(TRIES):
-            self._missed = []
-            for start in range(0, len(together), JOBS):
-                await self._together(together[start : start + JOBS])
-            together = self._missed
-        for crash in (*alone, *together):
+            await self._try(left)
+            left = self._missed
+        for crash in left:
             self._screen.tell(f"not reached, its run took another way each time: {crash}")
+
+    async def _try(self, some: Sequence[Crash]) -> None:
+        """Let workers die; in between, the server, which grows with every run that it has seen, for several runs."""
+        alone = [crash for crash in some if crash.who == "worker"]
+        together = [crash for crash in some if crash.who != "worker"]
+        random.Random(SEED).shuffle(alone)
+        batches = [together[start : start + JOBS] for start in range(0, len(together), JOBS)] or [[]]
+        for number, batch in enumerate(batches):
+            await each_of(alone[number :: len(batches)], self._alone)
+            if batch:
+                await self._together(batch)
 
     async def _alone(self, crash: Crash) -> None:
         self._take(await crash_at(self._ground, crash, self._expected[crash.scenario, crash.mode]))

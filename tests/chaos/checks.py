@@ -40,11 +40,20 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Task:
+    """A workflow task: from its start to its end; `done` is false where it timed out or failed."""
+
+    start: float
+    end: float
+    done: bool
+
+
+@dataclass(frozen=True)
 class Seen:
     """What a disturbed run came to. Times are seconds since 1970.
 
-    `recorded` is when the success of each step came into history, `tasks` when each workflow task was completed,
-    `events` how many events there are in all; `spans` are those the histories give (id, parent and name), `live` the
+    `recorded` is when the success of each step came into history, `tasks` are its workflow tasks, `events` is how
+    many events there are in all; `spans` are those the histories give (id, parent and name), `live` the
     ids of those that workers exported; `asked` are the steps whose outcome a person was asked for.
     """
 
@@ -54,7 +63,7 @@ class Seen:
     effects: Counter[tuple[str, str]]
     attempts: tuple[Attempt, ...]
     recorded: dict[Step, float] = field(default_factory=dict[Step, float])
-    tasks: tuple[float, ...] = ()
+    tasks: tuple[Task, ...] = ()
     events: int = 0
     gaps: tuple[Gap, ...] = ()
     asked: frozenset[str] = frozenset()
@@ -105,6 +114,7 @@ def _places(seen: Seen, tools: dict[str, str]) -> Iterator[str]:
 
 def _promised(seen: Seen) -> Iterator[str]:
     """What the mode's row promises of work that had finished."""
+    gaps = _losses(seen)
     made: dict[Step, list[Attempt]] = {}
     for each in seen.attempts:
         if each.type in CALLS:
@@ -114,15 +124,22 @@ def _promised(seen: Seen) -> Iterator[str]:
         late = [each for each in attempts if step in seen.recorded and each.began > seen.recorded[step]]
         if late:
             yield f"{name} was made again {_ago(late[0].began - seen.recorded[step])} after it was recorded"
-        if len(attempts) > 1 + len(seen.gaps):
-            yield f"{name} was made {len(attempts)} times, after {len(seen.gaps)} disturbance(s)"
+        if len(attempts) > 1 + len(gaps):
+            yield f"{name} was made {len(attempts)} times, after {len(gaps)} disturbance(s)"
     lost = [each for step, attempts in made.items() for each in _for_nothing(attempts, known=step in seen.recorded)]
     for each in lost:
         if not each.local and not any(gap.start - REPORTING <= _end(each) <= gap.end for gap in seen.gaps):
             when = ", ".join(f"{gap.start - _end(each):.2f} s before a disturbance" for gap in seen.gaps)
             yield f"{each.type} {each.step} was repeated, though it had finished {when}"
     local = [each for each in lost if each.local]
-    yield from _within_a_heartbeat(seen, local) if seen.mode == "fast" else _within_a_turn(seen, local)
+    yield from _unrecorded(seen, local)
+    yield from _within_a_heartbeat(gaps, local) if seen.mode == "fast" else _within_a_turn(seen, gaps, local)
+
+
+def _losses(seen: Seen) -> list[Gap]:
+    """When something may have been lost: the disturbances, and workflow tasks that a busy machine was too slow for."""
+    slow = [Gap(task.start, task.end) for task in seen.tasks if not task.done]
+    return [*seen.gaps, *(each for each in slow if not any(each.start <= gap.start <= each.end for gap in seen.gaps))]
 
 
 def _for_nothing(attempts: list[Attempt], *, known: bool) -> list[Attempt]:
@@ -135,7 +152,16 @@ def _end(attempt: Attempt) -> float:
     return attempt.ended or 0.0
 
 
-def _within_a_turn(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
+def _unrecorded(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
+    """A local activity is recorded with the workflow task in which it was made."""
+    for each in lost:
+        tasks = [task for task in seen.tasks if task.done and task.start <= each.began]
+        later = max((task.end for task in tasks), default=0.0) - _end(each)
+        if later > REPORTING:
+            yield f"{each.type} {each.step} was repeated, though its workflow task was recorded {later:.2f} s after it"
+
+
+def _within_a_turn(seen: Seen, gaps: list[Gap], lost: list[Attempt]) -> Iterator[str]:
     """Of each thread, at most the reads of one turn are repeated although they had finished."""
     models = sorted({_place(each.step) for each in seen.attempts if each.type == "call_model"})
     turns: dict[str, set[int]] = {}
@@ -144,23 +170,19 @@ def _within_a_turn(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
         turn = max((at for path, at in models if path == thread and at <= number), default=0)
         turns.setdefault(thread, set()).add(turn)
     for thread, of in turns.items():
-        if len(of) > len(seen.gaps):
+        if len(of) > len(gaps):
             yield f"finished reads of {len(of)} turns were repeated in thread {thread or 'of the run'!r}"
 
 
-def _within_a_heartbeat(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
-    """What is repeated had finished after the newest workflow task that was recorded, and not long before."""
+def _within_a_heartbeat(gaps: list[Gap], lost: list[Attempt]) -> Iterator[str]:
+    """What is repeated had not finished long before it was lost."""
     for each in lost:
-        name, ended = f"{each.type} {each.step}", _end(each)
-        gap = min((gap.start for gap in seen.gaps if gap.end >= ended), default=None)
-        if gap is None:
+        name = f"{each.type} {each.step}"
+        ago = min((max(gap.start, _end(each)) for gap in gaps if gap.end >= _end(each)), default=None)
+        if ago is None:
             yield f"{name} was repeated, though nothing was disturbed after it had finished"
-            continue
-        task = max((at for at in seen.tasks if at < gap), default=0.0)
-        if ended < task - REPORTING:
-            yield f"{name} was repeated, though it finished {_ago(task - ended)} before a recorded task"
-        if gap - ended > HEARTBEAT + SLACK:
-            yield f"{name} was repeated, though it finished {_ago(gap - ended)} before the crash"
+        elif ago - _end(each) > HEARTBEAT + SLACK:
+            yield f"{name} was repeated, though it finished {_ago(ago - _end(each))} before the crash"
 
 
 def _traced(seen: Seen) -> Iterator[str]:

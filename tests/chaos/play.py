@@ -1,34 +1,25 @@
-"""Plays one run: starts it, disturbs it at its point, sees to it that it goes on, and looks at what came of it."""
+"""Plays one run: starts it, disturbs it at its point, and sees to it that it goes on."""
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from signal import SIGKILL
-from typing import Any, cast
+from typing import Any
 
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.exceptions import TemporalError
+from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from mainspring.contracts.run import RunResult
 from mainspring.devserver import DevServer
-from mainspring.settings import Settings
-from mainspring.telemetry import attributes as a
-from mainspring.telemetry import ids
-from mainspring.telemetry.projection import joined, project
-from mainspring.telemetry.trace import Trace
-from mainspring.telemetry.trace_file import read_trace
 from mainspring.testing.bench import connect
 from tests.chaos import app
-from tests.chaos.checks import Expected, Fault, Gap, Seen, Step, faults
+from tests.chaos.checks import Gap
 from tests.chaos.failpoints import Act
 from tests.chaos.nursery import Child, Nursery, Order
 from tests.chaos.plan import Crash
-from tests.chaos.watch import Person, came, histories, recorded
+from tests.chaos.watch import Person, came
 from tests.chaos.world import World
 
 TASK = timedelta(seconds=2)
@@ -37,17 +28,6 @@ LIMIT = 90.0
 """Seconds after which a run counts as lost."""
 REACHES = 30.0
 """Seconds in which a run must have come to its point for the server to be taken away."""
-
-
-@dataclass
-class Report:
-    """What came of one crash. `reached` is false where the run took another way and ended undisturbed."""
-
-    crash: Crash
-    reached: bool = False
-    found: list[Fault] = field(default_factory=list[Fault])
-    asked: int = 0
-    seconds: float = 0.0
 
 
 @dataclass
@@ -102,6 +82,7 @@ class Play:
     def __init__(self, ground: Ground, crash: Crash, *, act: Act, outage: Outage | None = None) -> None:
         self.world = World(ground.next_folder())
         self.crash = crash
+        self.first = ""
         self.person: Person | None = None
         self.gaps: list[Gap] = []
         self.deaths: list[int] = []
@@ -109,13 +90,13 @@ class Play:
         self._act = act
         self._outage = outage
         self._scenario = app.SCENARIOS[crash.scenario]
-        self._name = f"{crash.scenario}-{crash.mode}"
         self._queue = self.world.folder.name
+        self.name = f"run-{self._queue}"
         self._over = False
         self._child: Child | None = None
 
-    async def run(self) -> tuple[Any, str]:
-        """Start it and see it through; gives its result and its first run id.
+    async def run(self) -> Any:
+        """Start it and see it through; gives its result.
 
         Raises:
             TimeoutError: it did not end.
@@ -125,12 +106,12 @@ class Play:
         tasks = [asyncio.create_task(self._keep())]
         try:
             handle = await self._start()
+            self.first = handle.first_execution_run_id or ""
             tasks.append(asyncio.create_task(self._at_event(handle)))
             self.person = Person(handle, self.world, may_tell=self._is_calm, at_request=self._at_request)
             async with asyncio.timeout(LIMIT):
                 await self.person.follow()
-                result = await self._result(handle)
-            return result, handle.first_execution_run_id or ""
+                return await self._result(handle)
         finally:
             self._over = True
             if self._outage and not self._outage.over.is_set():
@@ -145,7 +126,7 @@ class Play:
         return await self._ground.client.start_workflow(
             case.what.name,
             case.given,
-            id=f"run-{self._queue}",
+            id=self.name,
             task_queue=self._queue,
             task_timeout=None if self._scenario.plain else TASK,
         )
@@ -204,84 +185,6 @@ class Play:
         if self._act and self._child:
             self._child.send(SIGKILL)
             self.world.stop(self.crash.point)
-
-
-def _outside(person: Person, events: int) -> list[str]:
-    """The points at which a worker is killed from outside, as the harness sees the run come by."""
-    waits = [f"waiting:{request}" for request in person.requests]
-    return [*waits, *(f"event:{number}" for number in range(1, events))]
-
-
-async def look_at(ground: Ground, play: Play, result: Any, first: str) -> Seen:
-    """Everything that is known of a run that has ended."""
-    given = RunResult.model_validate(result)
-    steps: dict[Step, float] = {}
-    tasks: list[float] = []
-    traces: list[Trace] = []
-    count = 0
-    for events in await histories(ground.client, f"run-{play.world.folder.name}", first):
-        its_steps, its_tasks = await recorded(events, ground.client)
-        steps.update(its_steps)
-        tasks.extend(its_tasks)
-        count += len(events)
-        traces.append(await project(events, ground.client.data_converter))
-    trace = joined(traces)
-    live = read_trace(Settings(state=play.world.folder / "state").trace_file, first)
-    return Seen(
-        mode=play.crash.mode,
-        answer=given.answer,
-        model_calls=given.totals.model_calls,
-        effects=play.world.effects(),
-        attempts=play.world.attempts(),
-        recorded=steps,
-        tasks=tuple(tasks),
-        events=count,
-        gaps=tuple(play.gaps),
-        asked=frozenset(play.person.outcomes.values() if play.person else ()),
-        spans=tuple((span.id, span.parent, span.name) for span in trace.spans),
-        roots=tuple(span.id for span in trace.spans if span.text(a.STEP) == ids.RUN),
-        traces=frozenset(span.trace for span in (*trace.spans, *live.spans)),
-        live=frozenset(span.id for span in live.spans),
-    )
-
-
-async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[str], list[Fault]]:
-    """An undisturbed run: what it comes to, the points it passes, and what is wrong with it all the same."""
-    play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
-    seen = await look_at(ground, play, *await play.run())
-    expected = Expected(seen.answer, seen.model_calls, seen.effects, Counter(name for _, _, name in seen.spans))
-    points = [*play.world.points(), *_outside(cast("Person", play.person), seen.events)]
-    return expected, points, _faults(play, seen, expected)
-
-
-def _faults(play: Play, seen: Seen, expected: Expected) -> list[Fault]:
-    deaths = [Fault("wrong", f"a worker ended by itself, with status {status}") for status in play.deaths]
-    return deaths + faults(seen, expected, app.EFFECTS)
-
-
-async def crash_at(ground: Ground, crash: Crash, expected: Expected, outage: Outage | None = None) -> Report:
-    """Disturb a run at a point; gives what came of it."""
-    play = Play(ground, crash, act="wait" if crash.who == "server" else "die", outage=outage)
-    return await judge(ground, play, expected)
-
-
-async def judge(ground: Ground, play: Play, expected: Expected) -> Report:
-    """Play it, and say what came of it."""
-    began = time.monotonic()
-    report = Report(play.crash)
-    try:
-        result, first = await play.run()
-        seen = await look_at(ground, play, result, first)
-        report.found, report.asked = _faults(play, seen, expected), len(seen.asked)
-    except TimeoutError:
-        report.found = [Fault("lost", f"the run did not end within {LIMIT:g} s")]
-    except WorkflowFailureError as error:
-        report.found = [Fault("wrong", f"the run failed: {error.cause}")]
-    except (TemporalError, RPCError, RuntimeError) as error:
-        report.found = [Fault("lost", f"it could not be seen to its end: {error!r}")]
-    report.reached = play.world.stopped() is not None
-    report.seconds = time.monotonic() - began
-    return report
 
 
 async def client_of(server: DevServer) -> Client:

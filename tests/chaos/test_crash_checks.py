@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.checks import Expected, Gap, Seen, faults
+from tests.chaos.checks import Expected, Gap, Seen, Task, faults
 from tests.chaos.plan import Crash, Sums, crashes, named, only, sample
 from tests.chaos.world import Attempt
 
@@ -115,9 +115,17 @@ def test_in_turn_the_reads_of_one_turn_may_be_repeated(steps: tuple[str, str], w
     assert bool(told(replace(SEEN, attempts=(*models, *reads), recorded=recorded))) == wrong
 
 
-@pytest.mark.parametrize(("ended", "tasks", "wrong"), [(99.0, (), False), (90.0, (), True), (97.5, (99.5,), True)])
-def test_in_fast_what_a_heartbeat_may_lose_is_repeated(ended: float, tasks: tuple[float, ...], wrong: bool) -> None:
-    """What had ended longer ago than a heartbeat, or before a recorded workflow task, is not repeated."""
+@pytest.mark.parametrize(
+    ("ended", "tasks", "wrong"),
+    [
+        (99.0, (), False),
+        (90.0, (), True),
+        (97.5, (Task(97.0, 99.5, done=True),), True),
+        (90.0, (Task(89.0, 91.0, done=False),), False),
+    ],
+)
+def test_in_fast_what_a_heartbeat_may_lose_is_repeated(ended: float, tasks: tuple[Task, ...], wrong: bool) -> None:
+    """What had ended longer than a heartbeat before it was lost, or whose workflow task is recorded, is not repeated."""
     repeated = twice("call_model", "1", ended, local=True)
     recorded = {("r", "call_model", "1"): 102.2}
 

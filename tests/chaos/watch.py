@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import TemporalError
@@ -13,7 +14,7 @@ from temporalio.exceptions import TemporalError
 from mainspring.contracts import names
 from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json
-from tests.chaos.checks import Step
+from tests.chaos.checks import Step, Task
 from tests.chaos.world import World
 
 A_CALL = timedelta(seconds=12)
@@ -21,6 +22,11 @@ PAUSE = 0.25
 """Seconds between two looks at a run."""
 LOOKS = 20
 """After so many looks somebody is asked for, even where the list of runs does not say that somebody waits."""
+TASKS = {
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: True,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT: False,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED: False,
+}
 
 
 @dataclass
@@ -98,10 +104,11 @@ async def histories(client: Client, workflow_id: str, first: str) -> list[list[H
     return parts
 
 
-async def recorded(events: list[HistoryEvent], client: Client) -> tuple[dict[Step, float], tuple[float, ...]]:
-    """When the success of each step of an execution came into history, and when each workflow task was completed."""
+async def recorded(events: list[HistoryEvent], client: Client) -> tuple[dict[Step, float], list[Task]]:
+    """When the success of each step of an execution came into history, and its workflow tasks."""
     steps: dict[Step, float] = {}
-    tasks: list[float] = []
+    tasks: list[Task] = []
+    began = 0.0
     scheduled: dict[int, tuple[str, str]] = {}
     run = events[0].workflow_execution_started_event_attributes.original_execution_run_id
     for event in events:
@@ -111,11 +118,14 @@ async def recorded(events: list[HistoryEvent], client: Client) -> tuple[dict[Ste
             scheduled[event.event_id] = (given.activity_type.name, given.activity_id)
         elif event.HasField("activity_task_completed_event_attributes"):
             steps[run, *scheduled[event.activity_task_completed_event_attributes.scheduled_event_id]] = at
-        elif event.HasField("workflow_task_completed_event_attributes"):
-            tasks.append(at)
+        elif event.event_type in TASKS:
+            tasks.append(Task(began, at, TASKS[event.event_type]))
+            began = 0.0
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            began = at
         elif event.HasField("marker_recorded_event_attributes"):
             marker = event.marker_recorded_event_attributes
             if marker.marker_name == "core_local_activity" and "result" in marker.details:
                 (data,) = await client.data_converter.decode(marker.details["data"].payloads)
                 steps[run, data["activity_type"], data["activity_id"]] = at
-    return steps, tuple(tasks)
+    return steps, [task for task in tasks if task.start]

@@ -1,0 +1,130 @@
+"""Says what came of a run: plays it, looks at its histories, its trace and its world, and has them judged."""
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.exceptions import TemporalError
+from temporalio.service import RPCError
+
+from mainspring.contracts.run import RunResult
+from mainspring.settings import Settings
+from mainspring.telemetry import attributes as a
+from mainspring.telemetry import ids
+from mainspring.telemetry.projection import joined, project
+from mainspring.telemetry.trace import Trace
+from mainspring.telemetry.trace_file import read_trace
+from tests.chaos import app
+from tests.chaos.checks import Expected, Fault, Seen, Step, Task, faults
+from tests.chaos.plan import Crash
+from tests.chaos.play import LIMIT, Ground, Outage, Play
+from tests.chaos.watch import Person, histories, recorded
+
+EVIDENCE = Path(__file__).parents[2] / "build" / "chaos"
+"""Where the histories, the world and the log of each run at fault are kept."""
+
+
+@dataclass
+class Report:
+    """What came of one crash. `reached` is false where the run took another way and ended undisturbed."""
+
+    crash: Crash
+    reached: bool = False
+    found: list[Fault] = field(default_factory=list[Fault])
+    asked: int = 0
+    seconds: float = 0.0
+
+
+def _outside(person: Person, events: int) -> list[str]:
+    """The points at which a worker is killed from outside, as the harness sees the run come by."""
+    waits = [f"waiting:{request}" for request in person.requests]
+    return [*waits, *(f"event:{number}" for number in range(1, events))]
+
+
+async def look_at(ground: Ground, play: Play, result: Any) -> Seen:
+    """Everything that is known of a run that has ended."""
+    given = RunResult.model_validate(result)
+    steps: dict[Step, float] = {}
+    tasks: list[Task] = []
+    traces: list[Trace] = []
+    count = 0
+    for events in await histories(ground.client, play.name, play.first):
+        its_steps, its_tasks = await recorded(events, ground.client)
+        steps.update(its_steps)
+        tasks.extend(its_tasks)
+        count += len(events)
+        traces.append(await project(events, ground.client.data_converter))
+    trace = joined(traces)
+    live = read_trace(Settings(state=play.world.folder / "state").trace_file, play.first)
+    return Seen(
+        mode=play.crash.mode,
+        answer=given.answer,
+        model_calls=given.totals.model_calls,
+        effects=play.world.effects(),
+        attempts=play.world.attempts(),
+        recorded=steps,
+        tasks=tuple(tasks),
+        events=count,
+        gaps=tuple(play.gaps),
+        asked=frozenset(play.person.outcomes.values() if play.person else ()),
+        spans=tuple((span.id, span.parent, span.name) for span in trace.spans),
+        roots=tuple(span.id for span in trace.spans if span.text(a.STEP) == ids.RUN),
+        traces=frozenset(span.trace for span in (*trace.spans, *live.spans)),
+        live=frozenset(span.id for span in live.spans),
+    )
+
+
+async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[str], list[Fault]]:
+    """An undisturbed run: what it comes to, the points it passes, and what is wrong with it all the same."""
+    play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
+    seen = await look_at(ground, play, await play.run())
+    expected = Expected(seen.answer, seen.model_calls, seen.effects, Counter(name for _, _, name in seen.spans))
+    points = [*play.world.points(), *_outside(cast("Person", play.person), seen.events)]
+    return expected, points, _faults(play, seen, expected)
+
+
+def _faults(play: Play, seen: Seen, expected: Expected) -> list[Fault]:
+    deaths = [Fault("wrong", f"a worker ended by itself, with status {status}") for status in play.deaths]
+    return deaths + faults(seen, expected, app.EFFECTS)
+
+
+async def crash_at(ground: Ground, crash: Crash, expected: Expected, outage: Outage | None = None) -> Report:
+    """Disturb a run at a point; gives what came of it."""
+    play = Play(ground, crash, act="wait" if crash.who == "server" else "die", outage=outage)
+    return await judge(ground, play, expected)
+
+
+async def judge(ground: Ground, play: Play, expected: Expected) -> Report:
+    """Play it, and say what came of it."""
+    began = time.monotonic()
+    report = Report(play.crash)
+    try:
+        seen = await look_at(ground, play, await play.run())
+        report.found, report.asked = _faults(play, seen, expected), len(seen.asked)
+    except TimeoutError:
+        report.found = [Fault("lost", f"the run did not end within {LIMIT:g} s")]
+    except WorkflowFailureError as error:
+        report.found = [Fault("wrong", f"the run failed: {error.cause}")]
+    except (TemporalError, RPCError, RuntimeError) as error:
+        report.found = [Fault("lost", f"it could not be seen to its end: {error!r}")]
+    report.reached = play.world.stopped() is not None
+    if report.found:
+        await _keep(ground, play)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+async def _keep(ground: Ground, play: Play) -> None:
+    """Keep all that is known of a run at fault; a history as `mainspring replay` takes it."""
+    folder = EVIDENCE / str(play.crash).replace("/", "-").replace(":", "-")
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    await asyncio.to_thread(shutil.copytree, play.world.folder, folder)
+    parts: list[list[HistoryEvent]] = await histories(ground.client, play.name, play.first) if play.first else []
+    for number, events in enumerate(parts, 1):
+        (folder / f"history-{number}.json").write_text(WorkflowHistory(play.name, events).to_json())

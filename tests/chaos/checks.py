@@ -178,7 +178,7 @@ def _within_a_heartbeat(gaps: list[Gap], lost: list[Attempt]) -> Iterator[str]:
     """What is repeated had not finished long before it was lost."""
     for each in lost:
         name = f"{each.type} {each.step}"
-        ago = min((max(gap.start, _end(each)) for gap in gaps if gap.end >= _end(each)), default=None)
+        ago = min((max(gap.start, _end(each)) for gap in gaps if gap.end >= each.began), default=None)
         if ago is None:
             yield f"{name} was repeated, though nothing was disturbed after it had finished"
         elif ago - _end(each) > HEARTBEAT + SLACK:

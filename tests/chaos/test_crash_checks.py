@@ -125,7 +125,7 @@ def test_in_turn_the_reads_of_one_turn_may_be_repeated(steps: tuple[str, str], w
     ],
 )
 def test_in_fast_what_a_heartbeat_may_lose_is_repeated(ended: float, tasks: tuple[Task, ...], wrong: bool) -> None:
-    """What had ended longer than a heartbeat before it was lost, or whose workflow task is recorded, is not repeated."""
+    """What had ended longer than a heartbeat before, or whose workflow task is recorded, is not repeated."""
     repeated = twice("call_model", "1", ended, local=True)
     recorded = {("r", "call_model", "1"): 102.2}
 

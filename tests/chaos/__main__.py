@@ -23,7 +23,7 @@ from tests.chaos.checks import Expected
 from tests.chaos.nursery import Nursery
 from tests.chaos.plan import Crash, Sums, crashes, named, only, sample
 from tests.chaos.play import Ground, Outage, Play, client_of
-from tests.chaos.verdict import Report, crash_at, judge, rehearse
+from tests.chaos.verdict import Report, as_expected, crash_at, judge, rehearse
 
 SEED = int(os.environ.get("SEED") or 1)
 JOBS = int(os.environ.get("JOBS") or 6)
@@ -89,13 +89,12 @@ class Matrix:
 
     async def _learn(self, case: tuple[str, str]) -> None:
         scenario, mode = case
-        expected, points, found = await rehearse(self._ground, scenario, mode)
-        if found:
-            told = "; ".join(each.what for each in found)
-            self._screen.tell(f"FAULT  {scenario} in mode {mode}, though nothing was disturbed: {told}")
-            return
-        self._expected[case] = expected
-        self._points[case] = points
+        report, points = await rehearse(self._ground, scenario, mode)
+        if report.seen and not report.found:
+            self._expected[case] = as_expected(report.seen)
+            self._points[case] = points
+        else:
+            self._screen.tell(f"FAULT  {scenario} in mode {mode}, though nothing was disturbed: {_told(report)}")
 
     def chosen(self) -> list[Crash]:
         """The crashes of this go."""
@@ -155,14 +154,17 @@ class Matrix:
         self.sums.asked += report.asked
         self._seconds += report.seconds
         if report.found:
-            what = "; ".join(f"{fault.kind}: {fault.what}" for fault in report.found)
-            self._screen.tell(f"FAULT  make chaos SEED={SEED} ONLY='{report.crash}'  {what}")
+            self._screen.tell(f"FAULT  make chaos SEED={SEED} ONLY='{report.crash}'  {_told(report)}")
         passed = time.monotonic() - self._began
         self._screen.show(
             f"{self.sums.points} of {self._total} after {passed:.0f} s, "
             f"{self._seconds / self.sums.points:.1f} s a run, {JOBS} at once",
             also=self.sums.points % TOLD == 0 or self.sums.points == self._total,
         )
+
+
+def _told(report: Report) -> str:
+    return "; ".join(f"{fault.kind}: {fault.what}" for fault in report.found)
 
 
 async def each_of(things: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:

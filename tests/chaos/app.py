@@ -29,7 +29,7 @@ MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 THINKS = 0.4
 """Seconds that the slow model takes: several workflow-task heartbeats pass in such a run."""
 
-CONTEXT = 330
+CONTEXT = 400
 """Tokens that the model of `compact` may be given."""
 
 _world: list[World] = []

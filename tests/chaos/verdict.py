@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowHistory
@@ -23,8 +23,8 @@ from mainspring.telemetry.trace_file import read_trace
 from tests.chaos import app
 from tests.chaos.checks import Expected, Fault, Seen, Step, Task, faults
 from tests.chaos.plan import Crash
-from tests.chaos.play import LIMIT, Ground, Outage, Play
-from tests.chaos.watch import Person, histories, recorded
+from tests.chaos.play import LIMIT, Ground, Play
+from tests.chaos.watch import histories, recorded
 
 EVIDENCE = Path(__file__).parents[2] / "build" / "chaos"
 """Where the histories, the world and the log of each run at fault are kept."""
@@ -32,19 +32,14 @@ EVIDENCE = Path(__file__).parents[2] / "build" / "chaos"
 
 @dataclass
 class Report:
-    """What came of one crash. `reached` is false where the run took another way and ended undisturbed."""
+    """What came of one run. `reached` is false where it took another way than to its point, and ended undisturbed."""
 
     crash: Crash
+    seen: Seen | None = None
     reached: bool = False
     found: list[Fault] = field(default_factory=list[Fault])
     asked: int = 0
     seconds: float = 0.0
-
-
-def _outside(person: Person, events: int) -> list[str]:
-    """The points at which a worker is killed from outside, as the harness sees the run come by."""
-    waits = [f"waiting:{request}" for request in person.requests]
-    return [*waits, *(f"event:{number}" for number in range(1, events))]
 
 
 async def look_at(ground: Ground, play: Play, result: Any) -> Seen:
@@ -80,44 +75,45 @@ async def look_at(ground: Ground, play: Play, result: Any) -> Seen:
     )
 
 
-async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Expected, list[str], list[Fault]]:
-    """An undisturbed run: what it comes to, the points it passes, and what is wrong with it all the same."""
+async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Report, list[str]]:
+    """An undisturbed run, judged by itself, and the points that it passes."""
     play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
-    seen = await look_at(ground, play, await play.run())
-    expected = Expected(seen.answer, seen.model_calls, seen.effects, Counter(name for _, _, name in seen.spans))
-    points = [*play.world.points(), *_outside(cast("Person", play.person), seen.events)]
-    return expected, points, _faults(play, seen, expected)
+    report = await judge(ground, play, None)
+    waits = [f"waiting:{request}" for request in (play.person.requests if play.person else ())]
+    events = [f"event:{number}" for number in range(1, report.seen.events)] if report.seen else []
+    return report, [*play.world.points(), *waits, *events]
 
 
-def _faults(play: Play, seen: Seen, expected: Expected) -> list[Fault]:
-    deaths = [Fault("wrong", f"a worker ended by itself, with status {status}") for status in play.deaths]
-    return deaths + faults(seen, expected, app.EFFECTS)
+async def crash_at(ground: Ground, crash: Crash, expected: Expected) -> Report:
+    """Kill the worker of a run at a point; gives what came of it."""
+    return await judge(ground, Play(ground, crash, act="die"), expected)
 
 
-async def crash_at(ground: Ground, crash: Crash, expected: Expected, outage: Outage | None = None) -> Report:
-    """Disturb a run at a point; gives what came of it."""
-    play = Play(ground, crash, act="wait" if crash.who == "server" else "die", outage=outage)
-    return await judge(ground, play, expected)
-
-
-async def judge(ground: Ground, play: Play, expected: Expected) -> Report:
-    """Play it, and say what came of it."""
+async def judge(ground: Ground, play: Play, expected: Expected | None) -> Report:
+    """Play it, and say what came of it, measured by what was expected (None: by itself)."""
     began = time.monotonic()
     report = Report(play.crash)
     try:
-        seen = await look_at(ground, play, await play.run())
-        report.found, report.asked = _faults(play, seen, expected), len(seen.asked)
+        report.seen = seen = await look_at(ground, play, await play.run())
+        report.found = faults(seen, expected or as_expected(seen), app.EFFECTS)
+        report.asked = len(seen.asked)
     except TimeoutError:
         report.found = [Fault("lost", f"the run did not end within {LIMIT:g} s")]
     except WorkflowFailureError as error:
         report.found = [Fault("wrong", f"the run failed: {error.cause}")]
     except (TemporalError, RPCError, RuntimeError) as error:
         report.found = [Fault("lost", f"it could not be seen to its end: {error!r}")]
+    report.found += [Fault("wrong", f"a worker ended by itself, with status {status}") for status in play.deaths]
     report.reached = play.world.stopped() is not None
     if report.found:
         await _keep(ground, play)
     report.seconds = time.monotonic() - began
     return report
+
+
+def as_expected(seen: Seen) -> Expected:
+    """What another run of this scenario has to come to as well."""
+    return Expected(seen.answer, seen.model_calls, seen.effects, Counter(name for _, _, name in seen.spans))
 
 
 async def _keep(ground: Ground, play: Play) -> None:

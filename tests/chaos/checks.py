@@ -53,8 +53,9 @@ class Seen:
     """What a disturbed run came to. Times are seconds since 1970.
 
     `recorded` is when the success of each step came into history, `tasks` are its workflow tasks, `events` is how
-    many events there are in all; `spans` are those the histories give (id, parent and name), `live` the
-    ids of those that workers exported; `asked` are the steps whose outcome a person was asked for.
+    many events there are in all. `asked` are the steps whose outcome a person was asked for. `spans` are those the
+    histories give (id, parent and name), `open` the names of those without an end, `live` the ids of those that
+    workers exported.
     """
 
     mode: str
@@ -68,6 +69,7 @@ class Seen:
     gaps: tuple[Gap, ...] = ()
     asked: frozenset[str] = frozenset()
     spans: tuple[tuple[str, str, str], ...] = ()
+    open: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     traces: frozenset[str] = frozenset({"one"})
     live: frozenset[str] = frozenset()
@@ -195,6 +197,8 @@ def _traced(seen: Seen) -> Iterator[str]:
     lost = [name for span, parent, name in seen.spans if parent not in known and span not in seen.roots]
     if lost:
         yield f"spans of the trace hang in the air: {', '.join(lost)}"
+    if seen.open:
+        yield f"spans have no end, though the run has: {', '.join(seen.open)}"
     if strangers := seen.live - known:
         yield f"{len(strangers)} exported spans are not in the trace that the history gives: {sorted(strangers)}"
 

@@ -59,6 +59,7 @@ def test_a_run_that_came_out_right_has_no_fault() -> None:
         ({"effects": Counter()}, "wrong: pay (once) of step 2 took effect 0 times, not 1"),
         ({"roots": ("a", "b")}, "wrong: the trace has 2 roots"),
         ({"traces": frozenset({"one", "two"})}, "wrong: the spans are of 2 traces"),
+        ({"open": ("chat",)}, "wrong: spans have no end, though the run has: chat"),
         ({"live": frozenset({"c"})}, "wrong: 1 exported spans are not in the trace"),
         ({"spans": (("a", "", "run"), ("b", "x", "chat"))}, "wrong: spans of the trace hang in the air: chat"),
         ({"spans": (("a", "", "run"),)}, "wrong: the trace lacks chat"),

@@ -69,6 +69,7 @@ async def look_at(ground: Ground, play: Play, result: Any) -> Seen:
         gaps=tuple(play.gaps),
         asked=frozenset(play.person.outcomes.values() if play.person else ()),
         spans=tuple((span.id, span.parent, span.name) for span in trace.spans),
+        open=tuple(span.name for span in trace.spans if span.end is None),
         roots=tuple(span.id for span in trace.spans if span.text(a.STEP) == ids.RUN),
         traces=frozenset(span.trace for span in (*trace.spans, *live.spans)),
         live=frozenset(span.id for span in live.spans),

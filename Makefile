@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test long check format docs bench bench-sleep lock clean distclean
+.PHONY: help env demo test chaos long check format docs bench bench-sleep lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -21,7 +21,11 @@ test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
 
 long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
-	@$(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
+	@exec $(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
+
+# QUICK=1 is a sample; SEED, MODES, ONLY and JOBS: see tests/chaos/__main__.py.
+chaos: $(STAMP) ## kill workers and the server at every point of a run
+	@exec $(BIN)/python -m tests.chaos
 
 check: $(STAMP) ## format, lint, types, layers
 	@echo "ruff format"

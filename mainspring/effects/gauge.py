@@ -61,6 +61,17 @@ class Gauge:
             return agent.context
         return int((self.window(agent.models[0]) or UNKNOWN_WINDOW) * ROOM)
 
+    def too_much(self, agent: AgentSpec, text: str) -> str:
+        """Why a tool's result is more than the agent's model can read, in words; "" where it can, or none reads it.
+
+        Half of what the model may be given is for the rest of the thread: without that the run would end here.
+        """
+        if not agent.models:
+            return ""
+        room = max(0, self.limit(agent) // 2 - self.fixed(agent))
+        tokens = self.counter(agent.models[0])(text)
+        return f"is about {tokens:,} tokens, and at most {room:,} can be read" if tokens > room else ""
+
 
 def _sent(message: Message) -> str:
     """The text of a message as it goes to a provider, near enough to count it."""

@@ -155,7 +155,7 @@ async def test_a_run_keeps_its_payload_in_the_bucket(bucket: Any, temporal_serve
     """A tool's 300 KB go to the bucket under the run's name, and the model reads them whole."""
     settings = Settings(state=tmp_path, model="test:model", payloads=ADDRESS, task_queue="bucket")
     client = await Client.connect(temporal_server.address, data_converter=data_converter(settings))
-    reader: Agent[str] = Agent("reader", instructions="Read.", tools=[report])
+    reader: Agent[str] = Agent("reader", instructions="Read.", tools=[report], context=1_000_000)
     project = Project(reader, models={"test:model": ScriptedModel(call("report"), reads_it_whole)})
 
     async with working(project, client, settings):

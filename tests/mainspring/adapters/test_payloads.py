@@ -214,7 +214,9 @@ def reads_it_whole(request: ModelRequest) -> Step:
     return say("whole" if read.text == canonical(REPORT_TEXT) else read.text[:200])
 
 
-reporter: Agent[str] = Agent("reporter", instructions="Report, then publish.", tools=[report, publish])
+reporter: Agent[str] = Agent(
+    "reporter", instructions="Report, then publish.", tools=[report, publish], context=1_000_000
+)
 
 
 def script() -> ScriptedModel:
@@ -249,7 +251,9 @@ async def test_a_run_reads_through_its_history(mainspring: Bench) -> None:
 async def test_the_trace_is_rebuilt_through_the_storage(mainspring: Bench) -> None:
     """The spans of a run are made from its history and storage, as if all stood in the history."""
     run = await mainspring.start(
-        Agent("reader", instructions="Read.", tools=[report]), "Go.", model=ScriptedModel(call("report"), say("Done."))
+        Agent("reader", instructions="Read.", tools=[report], context=1_000_000),
+        "Go.",
+        model=ScriptedModel(call("report"), say("Done.")),
     )
     await run.result()
 
@@ -291,7 +295,7 @@ def dump(size: int) -> str:
     return "x" * size
 
 
-dumper: Agent[str] = Agent("dumper", instructions="Dump.", tools=[dump])
+dumper: Agent[str] = Agent("dumper", instructions="Dump.", tools=[dump], context=10_000_000)
 
 
 def tells(request: ModelRequest) -> Step:

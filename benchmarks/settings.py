@@ -5,9 +5,10 @@
 
 import asyncio
 import dataclasses
+import itertools
 import json
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
 from typing import Any
 
@@ -28,6 +29,7 @@ TRIES = 3
 AFTER = (0.3, 0.7, 1.1, 1.5, 1.9)
 """Seconds after its begin when a tool is cancelled: now shortly before a heartbeat, now shortly after."""
 LONG = Job(20)
+WORKERS = (1, 2, 8)
 BUSY, LASTING = Job(50, SLOW), Job(200, SLOW)
 """Runs of a slow model: one that is seen to its end, and one that is cancelled before."""
 WITHIN = 120.0
@@ -43,7 +45,7 @@ async def measure(runner: Runner) -> list[Setting]:
     async with begun(runner, BY_NAME[TURN]) as child:
         usual: dict[str, float] = await child.ask("usual", WITHIN)
     found = []
-    for of in (_pollers, _cache, _sticky, _throttle, _task, _calls):
+    for of in (_pollers, _cache, _sticky, _throttle, _task, _calls, _workers):
         print(f"once: settings: {of.__name__.strip('_')} … ", end="", flush=True)
         found.append(await of(runner, usual))
         print("done")
@@ -155,6 +157,29 @@ async def _calls(runner: Runner, usual: dict[str, float]) -> Setting:
     ]
     text = f"What a call costs less as a local activity. Modes `step`, `turn` and `fast`, T = {LONG.turns}."
     return Setting("Local activities", text, ("call", "ms", "worker CPU ms", "server CPU ms"), tuple(rows))
+
+
+async def _workers(runner: Runner, usual: dict[str, float]) -> Setting:
+    del usual
+    rows = []
+    for count, eager in itertools.product(WORKERS, (True, False)):
+        async with AsyncExitStack() as stack:
+            child = await stack.enter_async_context(begun(runner, BY_NAME[STEP], [LONG], eager=eager))
+            others = [await runner.begin(child.entry, (FIRST, LONG), queue=child.queue) for _ in range(count - 1)]
+            children = [child, *[await stack.enter_async_context(each) for each in others]]
+            await child.run(LONG, runner.keys(child.entry, AT_ONCE), AT_ONCE, WITHIN)
+            found: list[dict[str, float]] = [await each.ask("misses", WITHIN) for each in children]
+        misses, size, took = (sum(each[name] for each in found) for name in ("misses", "bytes", "milliseconds"))
+        share = misses / (AT_ONCE * (2 * LONG.turns + 1))
+        each = (f"{size / misses / 1000:.1f}", f"{took / misses:.1f}") if misses else ("-", "-")
+        rows.append((str(count), "**worker**, in use" if eager else "server", f"{share:.2f}", *each))
+    text = (
+        "A worker that lacks the conversation before a step reads it in the history. The worker that decides on a "
+        "step is let do it at once (eager), so it seldom lacks any; where the server hands out each step, it often "
+        f"does. Mode `step`, T = {LONG.turns}, {AT_ONCE} runs at once."
+    )
+    head = ("workers", "steps handed out by", "misses a call", "KB a miss", "ms a miss")
+    return Setting("Workers that share a task queue", text, head, tuple(rows))
 
 
 def _saved(one: tuple[float, ...], other: tuple[float, ...], calls: int) -> Iterable[str]:

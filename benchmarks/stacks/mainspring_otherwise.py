@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from benchmarks.protocol import Place
@@ -18,6 +19,13 @@ from mainspring.ports.model import ModelReply, ModelRequest
 
 PATIENT = "patient"
 ENOUGH = 60.0
+METRICS = 500_000
+"""How many updates of metrics are kept until somebody asks."""
+MISSES = {
+    "mainspring_ledger_misses": "misses",
+    "mainspring_ledger_miss_bytes": "bytes",
+    "mainspring_ledger_miss_time": "milliseconds",
+}
 BEGUN, ENDED = asyncio.Event(), asyncio.Event()
 """That the tool is at work, and that it no longer is; it runs in this process."""
 
@@ -28,6 +36,7 @@ WORKER: dict[str, Callable[[Any], dict[str, Any]]] = {
     },
     "cache": lambda count: {"max_cached_workflows": count},
     "sticky": lambda seconds: {"sticky_queue_schedule_to_start_timeout": timedelta(seconds=seconds)},
+    "eager": lambda eager: {"disable_eager_activity_execution": not eager},
     "throttle": lambda seconds: {
         "max_heartbeat_throttle_interval": timedelta(seconds=seconds),
         "default_heartbeat_throttle_interval": timedelta(seconds=seconds),
@@ -74,6 +83,8 @@ class Otherwise(OnMainspring):
         def worker(*given: Any, **usual: Any) -> Worker:
             return Worker(*given, **(usual | self.options))
 
+        self.metrics = MetricBuffer(METRICS)
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=self.metrics)))
         serve.Worker = worker  # type: ignore[assignment,misc]
         await super().start(place)
 
@@ -88,6 +99,14 @@ class Otherwise(OnMainspring):
             "throttle": config["max_heartbeat_throttle_interval"].total_seconds(),
             "task": FAST_TASK.total_seconds(),
         }
+
+    async def misses(self) -> dict[str, float]:
+        """What the ledger had to read in histories since the start: how often, how much, how long in all."""
+        sums = dict.fromkeys(MISSES.values(), 0.0)
+        for update in self.metrics.retrieve_updates():
+            if name := MISSES.get(update.metric.name):
+                sums[name] += update.value
+        return sums
 
     async def cancelled(self, key: str, after: float) -> float:
         """Seconds from cancelling a run to when its tool, which is at work, is told."""

@@ -1,13 +1,21 @@
-"""What the tests of runs share: a way to have one continue as new."""
+"""What the tests of runs share: ways to have one continue as new, and to start one with an update."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from temporalio.client import WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.testing import TimeSkipper
 
+from mainspring import Agent
 from mainspring.durable import continuing
-from mainspring.testing.bench import TestRun
+from mainspring.ports.model import Model
+from mainspring.serve import Project
+from mainspring.testing.bench import Bench, TestRun
 
 Move = Callable[..., Awaitable[None]]
+WithStart = Callable[..., Awaitable[tuple[TestRun, Any]]]
 
 
 @pytest.fixture
@@ -26,3 +34,27 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Move:
         monkeypatch.setattr(continuing, "EVENTS", 2500)
 
     return moved
+
+
+@pytest.fixture
+async def with_start(mainspring: Bench) -> WithStart:
+    """Sends an update to a run, which is started by that where it does not run yet; gives both."""
+    settings = mainspring.settings(model="test:model")
+    serving: set[str] = set()
+
+    async def send(agent: Agent[Any], model: Model, update: str, *form: Any, given: Any = None) -> tuple[TestRun, Any]:
+        if agent.name not in serving:
+            await mainspring.work(Project(agent, models={"test:model": model}), settings)
+            serving.add(agent.name)
+        start: Any = WithStartWorkflowOperation(
+            agent.name,
+            args=[] if given is None else [given],
+            id=f"with-start-{settings.task_queue}",
+            task_queue=settings.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        execute: Any = mainspring.client.execute_update_with_start_workflow
+        answer = await execute(update, args=form, start_workflow_operation=start)
+        return TestRun(await start.workflow_handle(), TimeSkipper(mainspring.client)), answer
+
+    return send

@@ -10,7 +10,6 @@ from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import END, START, StateGraph
-from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from mainspring import Agent, Graph, ask, tool, use
 from mainspring.core.spec import Mode
@@ -22,7 +21,7 @@ from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench, TestRun
 from mainspring.testing.scripted import Step
 from tests.mainspring.durable.conftest import Move
-from tests.mainspring.durable.reading import executions, steps
+from tests.mainspring.durable.reading import card, executions, steps
 
 MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 
@@ -271,12 +270,6 @@ async def outcome(run: TestRun) -> Any:
     while (request := (await run.waiting())[0]).kind != "outcome":
         pass
     return request
-
-
-async def card(run: TestRun) -> str:
-    """What the run's page shows."""
-    told = await run.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    return told.current_details
 
 
 # Graphs

@@ -11,13 +11,12 @@ from temporalio.service import RPCError
 from mainspring import Agent, tool
 from mainspring.contracts.carried import Exchange
 from mainspring.durable import continuing
-from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
-from mainspring.testing.scripted import Step
 from tests.mainspring.durable.conftest import Move
-from tests.mainspring.durable.reading import executions
+from tests.mainspring.durable.echo import Echo
+from tests.mainspring.durable.reading import executions, messages
 
 
 @tool(effect="once")
@@ -27,36 +26,6 @@ def launch(pad: int) -> str:
 
 
 pilot: Agent[str] = Agent("pilot", instructions="Fly.", tools=[launch])
-
-
-def echo(request: ModelRequest) -> Step:
-    """Answer with what the user said last."""
-    return say(next(message.text for message in reversed(request.messages) if message.role == "user"))
-
-
-class Echo(ScriptedModel):
-    """A model that says again what it hears, once it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.go = asyncio.Event(), asyncio.Event()
-        self.go.set()
-
-    async def reply(self, request: ModelRequest) -> ModelReply:
-        """Answer as `echo` does."""
-        self.requests.append(request)
-        self.asked.set()
-        await self.go.wait()
-        return await self._do(echo(request), request)
-
-    def heard(self) -> list[str]:
-        """All texts that the model was given last."""
-        return [message.text for message in self.requests[-1].messages]
-
-
-async def messages(run: TestRun) -> list[Exchange]:
-    """The exchanges as the query gives them."""
-    return await run.handle.query("messages", result_type=list[Exchange])
 
 
 async def test_a_session_goes_on_where_it_was(mainspring: Bench, move: Move) -> None:
@@ -76,8 +45,8 @@ async def test_a_session_goes_on_where_it_was(mainspring: Bench, move: Move) -> 
     result = await run.result()
 
     assert sent.message == 3
-    assert model.heard() == ["one", "one", "two", "two", "three"]
-    assert (result.answer, result.totals.model_calls) == ("three", 3)
+    assert model.texts() == ["one", "one (1)", "two", "two (2)", "three"]
+    assert (result.answer, result.totals.model_calls) == ("three (3)", 3)
 
 
 async def test_old_answers_can_be_read_after_the_move(mainspring: Bench, move: Move) -> None:
@@ -107,7 +76,7 @@ async def test_a_reply_that_waits_comes_back_before_the_move(mainspring: Bench, 
     await run.update("resume")
 
     assert told == Exchange(message=1, status="working")
-    assert (await run.reply(1)).answer == "one"
+    assert (await run.reply(1)).answer == "one (1)"
 
 
 async def accepted(run: TestRun, update: str) -> bool:
@@ -129,7 +98,7 @@ async def test_notes_that_nobody_has_read_go_along(mainspring: Bench, move: Move
     await run.send("two")
     await run.reply(2)
 
-    assert model.heard() == ["one", "one", "two", "Be brief."]
+    assert model.texts() == ["one", "one (1)", "two", "Be brief."]
 
 
 async def test_a_session_told_to_finish_stays_told(mainspring: Bench, move: Move) -> None:
@@ -144,7 +113,7 @@ async def test_a_session_told_to_finish_stays_told(mainspring: Bench, move: Move
     await run.update("resume")
 
     assert "finishing" in refusal
-    assert (await run.result()).answer == "one"
+    assert (await run.result()).answer == "one (1)"
 
 
 # The same update again
@@ -165,7 +134,7 @@ async def test_a_message_sent_again_after_the_move_is_one_message(mainspring: Be
     await run.reply(2)
 
     assert before == again == and_again
-    assert model.heard() == ["one", "one", "two"]
+    assert model.texts() == ["one", "one (1)", "two"]
 
 
 @pytest.mark.parametrize(
@@ -221,10 +190,10 @@ async def test_of_dozens_of_updates_none_is_lost_or_done_twice(
     await surely(run, "send", "last", "last")
     await run.reply(49)
 
-    heard = Counter(model.heard())
+    heard = Counter(model.texts())
     texts = [f"{name}-{count}" for name in range(4) for count in range(12)]
     assert numbers == list(range(1, 49))
-    assert {text: heard[f"message {text}"] for text in texts} == dict.fromkeys(texts, 2)  # it says what it hears
+    assert {text: heard[f"message {text}"] for text in texts} == dict.fromkeys(texts, 1)
     assert {text: heard[f"note {text}"] for text in texts} == dict.fromkeys(texts, 1)
     assert len(await executions(run)) > 3
 

@@ -215,9 +215,13 @@ class Compaction(Record):
 
 
 class SealWork(Record):
-    """Gather every text that the threads with these heads need, so that the next run needs no older history."""
+    """Gather every text that the threads with these heads need, so that the next run needs no older history.
 
-    heads: tuple[Head, ...]
+    `beside` is how many bytes the run carries beside them.
+    """
+
+    heads: tuple[Head, ...] = ()
+    beside: int = 0
 
 
 class Chunk(Record):

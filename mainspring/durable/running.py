@@ -46,6 +46,8 @@ _MODEL_PAUSE = timedelta(seconds=20)
 _TOOL_TRIES = 3
 _QUICK = timedelta(seconds=10)
 """How long admission and closing may take as local activities."""
+_SURELY_FITS = 1024 * 1024
+"""Bytes that can be carried without a look."""
 
 _CLOSED: Any = Closing | None
 """What `close` gives; before local activities were, it gave nothing."""
@@ -143,13 +145,23 @@ class Running:
         self._add(1 if made.model else 0, made.input_tokens, made.output_tokens, made.cost_microusd)
         return made
 
-    async def seal(self) -> Sealed:
-        """Gather the texts of every thread under way, for the next execution."""
+    async def seal(self, beside: int) -> Sealed:
+        """Gather the texts of every thread under way, for the next execution; `beside` is what else it gets, in bytes.
+
+        Raises:
+            ApplicationError: NotContinued, when they cannot be had or are too much.
+        """
         heads = tuple(talk.turn.head for talk in self._talks() if talk.turn.head.count)
-        if not heads:
+        if not heads and beside < _SURELY_FITS:
             return Sealed()
         plan = Plan(names.SEAL, 60, _MODEL_TRIES)
-        return await perform(plan, SealWork(heads=heads), Sealed, f"seal-{self._carried.part}", "seal the window")
+        step = f"seal-{self._carried.part}"
+        try:
+            return await perform(plan, SealWork(heads=heads, beside=beside), Sealed, step, "seal the window")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise failure("NotContinued", cause_of(error)) from None
 
     def is_local(self, agent: AgentSpec, tool: ToolSpec) -> bool:
         """Whether calls of this tool may be local activities."""

@@ -9,9 +9,9 @@ from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import LedgerError
 
 CHUNK = 1024 * 1024
-"""Bytes of one chunk; a payload may have 2 MB."""
-INLINE = 1024 * 1024
-"""Bytes of all chunks where payloads stay in history."""
+"""Bytes of one chunk, as it is written; a payload may have 2 MB."""
+CARRIED = 1536 * 1024
+"""Bytes of all that is carried where payloads stay in history: a server takes 2 MB, and messages may still come in."""
 
 
 async def seal(world: World, work: SealWork) -> Sealed:
@@ -26,11 +26,12 @@ async def seal(world: World, work: SealWork) -> Sealed:
             items = {head.thread: await world.ledger.items(run, head) for head in work.heads}
         except LedgerError as error:
             raise ApplicationError(str(error), type="LedgerError") from None
-    size = sum(len(item.text) for each in items.values() for item in each)
-    if size > INLINE and world.item_limit <= ITEM_LIMIT:
+    size = work.beside + sum(_written(item) for each in items.values() for item in each)
+    if size > CARRIED and world.item_limit <= ITEM_LIMIT:
         raise ApplicationError(
-            f"the run's messages have {size} bytes, and at most {INLINE} can be carried over where large payloads stay "
-            "in history. Set MAINSPRING_PAYLOADS, or give the agent a smaller context.",
+            f"to continue as new, the run would take {size} bytes along, {work.beside} of them beside its messages. At "
+            f"most {CARRIED} fit where large payloads stay in history. Set MAINSPRING_PAYLOADS, or give the agent a "
+            "smaller context.",
             type="WindowTooLarge",
             non_retryable=True,
         )
@@ -41,9 +42,15 @@ def _chunks(thread: str, items: list[Item]) -> list[Chunk]:
     chunks: list[list[Item]] = [[]]
     room = CHUNK
     for item in items:
-        room -= len(item.text)
-        if room < 0 and chunks[-1]:
+        size = _written(item)
+        if size > room and chunks[-1]:
             chunks.append([])
-            room = CHUNK - len(item.text)
+            room = CHUNK
+        room -= size
         chunks[-1].append(item)
     return [Chunk(thread=thread, items=tuple(each)) for each in chunks]
+
+
+def _written(item: Item) -> int:
+    """Bytes of an item in a payload: the quotes in its text are escaped there."""
+    return len(item.model_dump_json().encode())

@@ -1,6 +1,7 @@
 """Runs that continue as new: everything goes along, nothing is done twice, and nobody notices but the history."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -10,18 +11,20 @@ from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import END, START, StateGraph
+from temporalio.client import WorkflowFailureError
 
 from mainspring import Agent, Graph, ask, tool, use
 from mainspring.core.spec import Mode
 from mainspring.core.tool import Context, Tool
 from mainspring.durable import continuing, running
+from mainspring.effects import seal
 from mainspring.ports.model import ModelRequest
 from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench, TestRun
 from mainspring.testing.scripted import Step
 from tests.mainspring.durable.conftest import Move
-from tests.mainspring.durable.reading import card, executions, steps
+from tests.mainspring.durable.reading import card, executions, started, steps
 
 MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 
@@ -209,6 +212,10 @@ async def test_a_late_click_is_answered_in_a_later_execution(mainspring: Bench, 
     assert await run.refusal_of("approve 1: launch") == late
     assert await run.refusal_of("approve", {"request": "1"}) == late
     assert (await run.waiting())[0].id == "2"
+    carried = json.loads(started(await run.history()).input.payloads[0].data)
+    assert (
+        carried["questions"]["settled"][0]["request"]["args"] == {}
+    )  # nobody needs them any more, and they may be large
 
 
 async def test_an_inner_agents_question_waits_on(mainspring: Bench, move: Move) -> None:
@@ -406,3 +413,21 @@ async def test_an_answer_just_before_the_move_counts_once(mainspring: Bench, mov
 
     assert (await run.result()).answer == "fired"
     assert fences == [1, 2]
+
+
+# What cannot be carried
+
+
+async def test_a_run_with_too_much_to_carry_fails_in_words(mainspring: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says how much that is and what to do, instead of failing its workflow tasks for ever."""
+    monkeypatch.setattr(seal, "CARRIED", 1000)
+    run = await mainspring.start(pilot(), "Go", model=ScriptedModel(call("launch", pad=1), say("never")))
+    await run.waiting()
+
+    monkeypatch.setattr(continuing, "EVENTS", 1)
+    await run.update("resume")
+    with pytest.raises(WorkflowFailureError) as failed:
+        await run.result()
+
+    assert re.match(r"NotContinued: to continue as new, the run would take \d+ bytes along", str(failed.value.cause))
+    assert "Set MAINSPRING_PAYLOADS, or give the agent a smaller context" in str(failed.value.cause)

@@ -77,6 +77,7 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
+    "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }

@@ -51,10 +51,12 @@ def read_carried(args: Sequence[RawValue]) -> Carried | None:
         value: Any = convert(args[0].payload)
     except Exception:  # noqa: BLE001 - not ours: an input that this worker cannot read, and `run` says so
         return None
-    if not isinstance(value, dict) or "carried" not in value:
+    # A schedule or a retry gives a client's own input to an execution that follows another.
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) and "carried" in value else {}
+    run = fields.get("run")
+    if not isinstance(run, dict) or cast("dict[str, Any]", run).get("first") != info.first_execution_run_id:
         return None
-    carried = Carried.model_validate(cast("dict[str, Any]", value))
-    return carried if carried.run.first == info.first_execution_run_id else None
+    return Carried.model_validate(fields)
 
 
 def is_too_slow(spec: Spec) -> bool:

@@ -98,7 +98,7 @@ class AnyRun:
         return self._traffic.draining and self._traffic.quiet
 
     async def _continue(self, running: Running, task: "asyncio.Task[RunResult]") -> None:
-        sealed = await running.seal()
+        sealed = await running.seal(len(self._to_carry(running).model_dump_json(exclude_defaults=True).encode()))
         if running.nodes or running.agents or self._approvals.any_asked:
             await running.close("continued")
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -33,7 +33,7 @@ def is_full(updates: int) -> bool:
     """Whether this execution should be the last thing in its history."""
     info = workflow.info()
     length = info.get_current_history_length()
-    if updates >= UPDATES or length >= (FAST_EVENTS if info.task_timeout <= _SLOW_TASK else EVENTS):
+    if updates >= UPDATES or length >= (min(EVENTS, FAST_EVENTS) if info.task_timeout <= _SLOW_TASK else EVENTS):
         return True
     return length >= FEW and (info.is_continue_as_new_suggested() or info.get_current_history_size() >= BYTES)
 

@@ -4,15 +4,18 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from mainspring.adapters.store_memory import StoreMemory
-from mainspring.contracts.steps import RunRef, Sealed, SealWork
+from mainspring.contracts.steps import RunRef, Sealed, SealWork, Window
 from mainspring.core.ledger import Head, Link, advance, make_item
 from mainspring.core.messages import Message
-from mainspring.effects.seal import CARRIED, CHUNK, seal
+from mainspring.core.spec import AgentSpec, Spec
+from mainspring.effects.seal import CARRIED, CHUNK, INLINE, seal
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.telemetry.export import Exporter
 
 KEY = "0123456789abcdef"
-RUN = RunRef(name="pilot", first="first-run", key=KEY, spec="no spec")
+PILOT = AgentSpec(name="pilot", instructions="Fly.", models=("test:model",))
+SPEC = make_item(Spec(name="pilot", kind="agent", agents=(PILOT,), turn=1), KEY)
+RUN = RunRef(name="pilot", first="first-run", key=KEY, spec=SPEC.digest)
 
 
 def world(item_limit: int = ITEM_LIMIT) -> World:
@@ -35,13 +38,14 @@ async def sealed(one: World, threads: dict[str, list[str]], beside: int = 0) -> 
 
     async def work() -> Sealed:
         await one.ledger.run(RUN)
-        heads: list[Head] = []
+        one.ledger.keep(RUN, [SPEC])
+        windows: list[Window] = []
         for thread, texts in threads.items():
             items = [make_item(Message(role="user", text=text), KEY) for text in texts]
             digests, start = tuple(item.digest for item in items), Head(thread=thread)
             one.ledger.keep(RUN, items, Link(before=start, appended=digests))
-            heads.append(advance(start, digests))
-        return await seal(one, SealWork(heads=tuple(heads), beside=beside))
+            windows.append(Window(agent="pilot", head=advance(start, digests)))
+        return await seal(one, SealWork(windows=tuple(windows), beside=beside))
 
     return await ActivityEnvironment().run(work)
 
@@ -80,10 +84,26 @@ async def test_chunks_are_measured_as_they_are_written(letter: str) -> None:
     assert sum(len(chunk.items) for chunk in made.chunks) == 60
 
 
-@pytest.mark.parametrize(("letters", "beside"), [(2_000_000, 0), (1_000_000, 600_000), (0, 1_600_000)])
+async def test_long_threads_are_made_shorter_where_payloads_stay_in_history() -> None:
+    """The newest messages stay, a note stands for the others, and the new head leads to just these."""
+    texts = [f"{number} " + "x" * 1_000 for number in range(400)]
+
+    made = await sealed(world(), {"": texts, "2": texts})
+
+    for head in made.heads:
+        chunk = next(chunk for chunk in made.chunks if chunk.thread == head.thread)
+        note, *kept = texts_of(made, head.thread)
+        assert advance(Head(thread=head.thread), [item.digest for item in chunk.items]) == head
+        assert kept == texts[-len(kept) :]
+        assert note == "Earlier messages were left out here."
+    assert len(made.heads) == 2
+    assert INLINE * 0.9 < sum(len(chunk.model_dump_json()) for chunk in made.chunks) < INLINE * 1.1
+
+
+@pytest.mark.parametrize(("letters", "beside"), [(1_600_000, 0), (1_000_000, 600_000), (0, 1_600_000)])
 async def test_too_much_to_carry_is_named(letters: int, beside: int) -> None:
-    """Where payloads stay in history, the server takes so much and no more; the error says how much it is."""
-    texts = ["x" * 100_000 for _ in range(letters // 100_000)]
+    """The server takes so much and no more: one message stays in any case; the error says how much it is."""
+    texts = ["x" * letters] if letters else []
 
     with pytest.raises(ApplicationError) as refused:
         await sealed(world(), {"": texts}, beside)

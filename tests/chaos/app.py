@@ -68,11 +68,12 @@ EFFECTS = {each.name: each.spec.effect for each in (look, send, pay)}
 
 @dataclass(frozen=True)
 class Case:
-    """What a scenario comes to in one mode: the definition that is run, and what its models say."""
+    """What a scenario comes to in one mode: the definition that is run, what its models say, what a session is sent."""
 
     what: Agent[Any] | Graph
     script: dict[str, Sequence[Step]]
     given: Json = "Go"
+    letters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,19 @@ def _compact(mode: Mode) -> Case:
     return Case(agent, {agent.name: _follow(call("send", letter="a"), *looks[:3], call("pay", cents=2), *looks[3:])})
 
 
+def _chat(mode: Mode) -> Case:
+    """A session: each message asks for one call, and the last answer tells of all of them."""
+    agent = _agent("chat", mode, [look, send, pay])
+    asked = {"look": call("look", number=1), "send": call("send", letter="a"), "pay": call("pay", cents=2)}
+
+    def decide(request: ModelRequest) -> Step:
+        letters = [message.text for message in request.messages if message.role == "user"]
+        ended = len(finished_calls(request.messages))
+        return asked[letters[ended]] if ended < len(letters) else _tell(request)
+
+    return Case(agent, {agent.name: [decide] * 50}, {}, ("look", "send", "pay", "look"))
+
+
 def _plain(mode: Mode) -> Case:
     """A run that was started as any client does, without a short workflow task: a `fast` one moves itself over."""
     agent = _agent("plain", mode, [look, send])
@@ -224,6 +238,7 @@ SCENARIOS: dict[str, Scenario] = {
     "thinker": Scenario(_thinker, modes=("fast",)),
     "long": Scenario(_long, events=30),
     "compact": Scenario(_compact),
+    "chat": Scenario(_chat, events=30),
     "plain": Scenario(_plain, modes=("fast",), plain=True),
 }
 

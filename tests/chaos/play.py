@@ -108,7 +108,8 @@ class Play:
             handle = await self._start()
             self.first = handle.first_execution_run_id or ""
             tasks.append(asyncio.create_task(self._at_event(handle)))
-            self.person = Person(handle, self.world, may_tell=self._is_calm, at_request=self._at_request)
+            letters = app.cases()[self.crash.scenario, self.crash.mode].letters
+            self.person = Person(handle, self.world, self._is_calm, letters, self._at_request)
             async with asyncio.timeout(LIMIT):
                 await self.person.follow()
                 return await self._result(handle)

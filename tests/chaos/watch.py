@@ -31,7 +31,7 @@ TASKS = {
 
 @dataclass
 class Person:
-    """Approves everything, and answers truthfully how a call ended: by looking whether its effect is there.
+    """Sends a session its letters, approves everything, tells truthfully how a call ended: whether its effect is there.
 
     `requests` are all that were asked, `outcomes` those about an outcome, with the step each is about.
     """
@@ -39,18 +39,23 @@ class Person:
     run: WorkflowHandle[Any, Any]
     world: World
     may_tell: Callable[[], bool] = lambda: True
+    letters: tuple[str, ...] = ()
     at_request: Callable[[str], None] = lambda _: None
     requests: list[str] = field(default_factory=list[str])
     outcomes: dict[str, str] = field(default_factory=dict[str, str])
 
     async def follow(self) -> None:
-        """Answer until the run has ended."""
+        """Write and answer until the run has ended."""
         looks = 0
+        post = [*((names.SEND, letter) for letter in self.letters), (names.FINISH, None)] if self.letters else []
         while True:
             try:
                 now = await self.run.describe(rpc_timeout=A_CALL)
                 if now.status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW):
                     return
+                if post:
+                    await self._update(*post[0], f"letter-{len(post)}")
+                    del post[0]
                 waits = [pair for pair in now.typed_search_attributes if pair.key.name == names.WAITS_FOR]
                 looks += 1
                 if waits or looks % LOOKS == 0:
@@ -72,10 +77,13 @@ class Person:
                 self.outcomes[request.id] = request.step
                 form["outcome"] = "happened" if self.world.has_happened(request.tool, request.step) else "not-happened"
             name = names.ANSWER if request.kind == "outcome" else names.APPROVE
-            async with asyncio.timeout(A_CALL.total_seconds()):
-                await self.run.execute_update(
-                    name, form, id=f"{name}-{request.id}", result_type=str, rpc_timeout=A_CALL
-                )
+            await self._update(name, form, f"{name}-{request.id}")
+
+    async def _update(self, name: str, form: Json, update: str) -> None:
+        """An update by its id: sent again, it is the same one."""
+        args = [] if form is None else [form]
+        async with asyncio.timeout(A_CALL.total_seconds()):
+            await self.run.execute_update(name, args=args, id=update, rpc_timeout=A_CALL)
 
 
 async def came(client: Client, workflow_id: str, first: str | None, number: int) -> bool:

@@ -215,15 +215,19 @@ class Compaction(Record):
 
 
 class SealWork(Record):
-    """Gather every text that the threads with these heads need, so that the next run needs no older history."""
+    """Gather every text that the next run needs, so that it needs no older history.
 
-    heads: tuple[Head, ...]
+    `heads` are those of the threads; `unread` are digests of what is in no thread yet: results to be read next.
+    """
+
+    heads: tuple[Head, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Chunk(Record):
-    """Items of one thread, in order; several chunks of a thread follow one another."""
+    """Items of one thread, in order; several chunks of a thread follow one another. None: items of no thread yet."""
 
-    thread: str = ""
+    thread: str | None = ""
     items: tuple[Item, ...]
 
 

@@ -72,6 +72,11 @@ class Turn(Value):
     notes: tuple[Entry, ...] = ()
     compacted: bool = False
 
+    @property
+    def unread(self) -> tuple[Entry, ...]:
+        """What the model has yet to answer: on its way to it, or the answer to a call that others still wait beside."""
+        return (*self.new, *(call.answer for call in self.calls if call.answer), *self.notes)
+
 
 class Begin(Value):
     """The invocation starts with these items (what memory recalled, what the user says), or a session goes on."""

@@ -144,11 +144,16 @@ class Running:
 
     async def seal(self) -> Sealed:
         """Gather the texts of every thread under way, for the next execution."""
-        heads = tuple(talk.turn.head for talk in self._talks() if talk.turn.head.count)
-        if not heads:
+        turns = [talk.turn for talk in self._talks()]
+        unread = [entry for turn in turns for entry in turn.unread if not entry.text]
+        work = SealWork(
+            heads=tuple(turn.head for turn in turns if turn.head.count),
+            unread=tuple(dict.fromkeys(entry.digest for entry in unread)),
+        )
+        if not work.heads:
             return Sealed()
         plan = Plan(names.SEAL, 60, _MODEL_TRIES)
-        return await perform(plan, SealWork(heads=heads), Sealed, f"seal-{self._carried.part}", "seal the window")
+        return await perform(plan, work, Sealed, f"seal-{self._carried.part}", "seal the window")
 
     def is_local(self, agent: AgentSpec, tool: ToolSpec) -> bool:
         """Whether calls of this tool may be local activities."""

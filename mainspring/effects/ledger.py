@@ -136,16 +136,16 @@ class Ledger:
         self._put_thread(name, head.head, thread)
         return thread.extended(texts[len(texts) - len(new) :])
 
-    async def items(self, run: RunRef, head: Head) -> list[Item]:
-        """The items of a thread, oldest first.
+    async def items(self, run: RunRef, head: Head, new: Iterable[str] = ()) -> list[Item]:
+        """The items of a thread, oldest first, and those with the digests `new`.
 
         Raises:
-            LedgerError: the run's history does not lead to this head.
+            LedgerError: the run's history does not lead to this head, or does not hold one of them.
         """
-        known = _Known(self, run)
-        texts = known.assemble(head, ())
+        known, entries = _Known(self, run), tuple(Entry(digest=digest) for digest in new)
+        texts = known.assemble(head, entries)
         if texts is None:
-            texts = await self._rebuild(run, known, head, ())
+            texts = await self._rebuild(run, known, head, entries)
         return [Item(digest=digest, text=text) for digest, text in texts]
 
     async def spec(self, run: RunRef) -> Spec:

@@ -154,7 +154,8 @@ def _windows(page: Page, values: list[Any]) -> None:
         for chunk in sealed.get("chunks") or ([sealed] if isinstance(sealed.get("items"), list) else ()):
             items = [_ITEM.validate_python(each) for each in chunk["items"]]
             page.items += items
-            digests.setdefault(chunk.get("thread", ""), []).extend(item.digest for item in items)
+            if (thread := chunk.get("thread", "")) is not None:
+                digests.setdefault(thread, []).extend(item.digest for item in items)
     page.links += [Link(before=Head(thread=thread), appended=tuple(each)) for thread, each in digests.items()]
 
 

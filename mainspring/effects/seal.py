@@ -3,7 +3,7 @@
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import Chunk, Sealed, SealWork
-from mainspring.core.ledger import Item
+from mainspring.core.ledger import Head, Item
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import LedgerError
@@ -15,7 +15,7 @@ INLINE = 1024 * 1024
 
 
 async def seal(world: World, work: SealWork) -> Sealed:
-    """The texts of these threads, in chunks.
+    """The texts of these threads, and of what is in no thread yet, in chunks.
 
     Raises:
         ApplicationError: LedgerError; WindowTooLarge, where payloads stay in history and these do not fit.
@@ -23,7 +23,11 @@ async def seal(world: World, work: SealWork) -> Sealed:
     async with heartbeating():
         try:
             run = await world.ledger.run(None)
-            items = {head.thread: await world.ledger.items(run, head) for head in work.heads}
+            items: dict[str | None, list[Item]] = {
+                head.thread: await world.ledger.items(run, head) for head in work.heads
+            }
+            if work.unread:
+                items[None] = await world.ledger.items(run, Head(), work.unread)
         except LedgerError as error:
             raise ApplicationError(str(error), type="LedgerError") from None
     size = sum(len(item.text) for each in items.values() for item in each)
@@ -37,7 +41,7 @@ async def seal(world: World, work: SealWork) -> Sealed:
     return Sealed(chunks=tuple(chunk for thread, each in items.items() for chunk in _chunks(thread, each)))
 
 
-def _chunks(thread: str, items: list[Item]) -> list[Chunk]:
+def _chunks(thread: str | None, items: list[Item]) -> list[Chunk]:
     chunks: list[list[Item]] = [[]]
     room = CHUNK
     for item in items:

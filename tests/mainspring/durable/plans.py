@@ -155,7 +155,7 @@ class Thread:
 
     def next_reply(self) -> Reply:
         """What the model says next in this thread."""
-        return reply_at(self.replies, self.spoken)
+        return reply_at(self.replies, self.spoken, self.name)
 
     def answers(self, calls: Sequence[Call]) -> list[Line]:
         """What the model reads of its calls; where one fails the exchange, of those that ended, then of the others."""
@@ -219,9 +219,9 @@ class Thread:
             (self.top or self).notes.append(("note", f"note {call.number}"))
 
 
-def reply_at(replies: Sequence[Reply], spoken: int) -> Reply:
-    """What a model says that has spoken so often; beyond its plan it just answers."""
-    return replies[spoken] if spoken < len(replies) else Reply(text=f"That is all, after {spoken}.")
+def reply_at(replies: Sequence[Reply], spoken: int, thread: str) -> Reply:
+    """What a model says in a thread where it has spoken so often; beyond its plan it just answers."""
+    return replies[spoken] if spoken < len(replies) else Reply(text=f"That is all of {thread}, after {spoken}.")
 
 
 def asks(call: Call) -> bool:

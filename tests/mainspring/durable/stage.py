@@ -111,7 +111,7 @@ class Planned(Model):
         thread = f"helper {number}" if number else ""
         replies = seen.calls[number].helper if number else seen.plan.replies
         spoken = count_replies(request.messages)
-        reply = reply_at(replies, spoken)
+        reply = reply_at(replies, spoken, thread)
         lines = [line_of(message) for message in request.messages]
         threads = seen.threads.setdefault(thread, [])
         if threads[-1:] != [lines]:  # not another attempt

@@ -89,7 +89,7 @@ class Play:
             exchange: dict[str, Any] = {"status": "waiting"}
             while exchange["status"] in ("waiting", "working"):  # it continues as new
                 exchange = await self.update(names.REPLY, {"message": number + 1})
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
             self.exchanges.append((exchange["status"], exchange["answer"]))
         await self.update(names.FINISH, None, "finish")
         result = RunResult.model_validate(await self.handle.result())

@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from mainspring.contracts import names
 from mainspring.contracts.run import RunResult, Totals
@@ -25,7 +26,9 @@ from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json
 from mainspring.core.ledger import Head, Link, advance
 from mainspring.devserver import DevServer
+from mainspring.durable.run import AnyRun
 from mainspring.effects.ledger import Ledger
+from mainspring.serve import data_converter
 from mainspring.testing.bench import connect
 from tests.mainspring.durable.plans import PLANS, Foretold, Line, Plan, asks_somebody, every_call, foretell
 from tests.mainspring.durable.stage import RUNS, SUMMARY, Seen, Stage, set_up
@@ -151,6 +154,7 @@ class Records:
     """What one execution's history records: its activities and local activities, and what went in and came out."""
 
     def __init__(self, history: WorkflowHistory) -> None:
+        self.history = history
         self.events = list(history.events)
         self.values = [(self._about(event), _values(event)) for event in self.events]
 
@@ -222,6 +226,16 @@ async def recorded(play: Play) -> list[Records]:
     return found
 
 
+async def check_replay(executions: list[Records]) -> None:
+    """Each execution replays on the code that made it, from nothing but its history."""
+    for records in executions:
+        replayer = Replayer(
+            workflows=[AnyRun], data_converter=data_converter(), workflow_runner=UnsandboxedWorkflowRunner()
+        )
+        async with asyncio.timeout(PATIENCE):
+            await replayer.replay_workflow(records.history)
+
+
 async def check_chain(play: Play, executions: list[Records]) -> None:
     """Each execution's own history leads to every head, and holds each text once."""
     admission = next(value for value in executions[0].dicts() if "key" in value and "spec" in value)
@@ -285,12 +299,12 @@ def is_cut(lines: list[Line], whole: list[Line]) -> bool:
     return any(lines == whole[:at] + whole[at + left :] for at in range(len(lines) + 1)) if left >= 0 else False
 
 
-async def played(stage: Stage, plan: Plan) -> None:
+async def follow(play: Play) -> None:
     """Follow a plan, and hold what came of it against what was foretold."""
-    told, play = foretell(plan), Play(stage, plan)
+    told = foretell(play.plan)
     await play.run()
 
-    if plan.session:
+    if play.plan.session:
         assert [how for how, _ in play.exchanges] == [how for how, _ in told.exchanges]
         answers = [text for how, text in play.exchanges if how == "answered"]
         assert answers == [text for how, text in told.exchanges if how == "answered"]
@@ -301,10 +315,11 @@ async def played(stage: Stage, plan: Plan) -> None:
     executions = await recorded(play)
     check_totals(play, executions, told)
     await check_chain(play, executions)
+    await check_replay(executions)
 
 
 @settings(max_examples=12)
 @given(st.lists(PLANS, min_size=4, max_size=4))
 async def test_a_run_does_what_its_plan_foretells(stage: Stage, plans: list[Plan]) -> None:
     """The answer is right, each effect is done as often as permitted, totals add up, and the chain closes."""
-    await asyncio.gather(*(played(stage, plan) for plan in plans))
+    await asyncio.gather(*(follow(Play(stage, plan)) for plan in plans))

@@ -202,7 +202,7 @@ class Invocation(RuleBasedStateMachine):
                 self.judge(book)
         elif problem:
             self.unread = [Said(item(Message(role="note", text=problem)))]
-        else:
+        elif not self.notes or self.replies >= self.turn.limit:  # else the model is to read what it was told meanwhile
             self.ended = "Finish"
         self.done(asked.step)
         self.feed(Replied(digest=digest, head=head, text=message.text, verdicts=verdicts, problem=problem))

@@ -17,7 +17,7 @@ from mainspring.testing.bench import Bench
 from mainspring.testing.scripted import Step
 from tests.mainspring.durable.reading import executions, started, steps
 
-CONTEXT = 700
+CONTEXT = 500
 """Tokens of the agents here: about seven results of `look`."""
 RULES = """
 rules:
@@ -43,16 +43,10 @@ def pay() -> str:
     return "paid"
 
 
-@tool(effect="read")
-def dump() -> str:
-    """Give more than the model can read."""
-    return "x" * 4000
-
-
 def clerk(**more: Any) -> Agent[str]:
     """An agent with little room."""
     return Agent(
-        "clerk", instructions="Work.", tools=[look, pay, dump], **{"context": CONTEXT, "max_steps": 60, **more}
+        "clerk", instructions="Work.", tools=[look, pay], **{"context": CONTEXT, "max_steps": 60, **more}
     )
 
 
@@ -121,7 +115,7 @@ async def test_the_history_tells_what_was_left_out(mainspring: Bench) -> None:
     history = await run.history()
     (made,) = compactions(history)
     whole = b"".join(payload.data for event in history.events for payload in payloads(event))
-    assert [step for step in steps(history) if step.startswith("compact")] == ["compact 14"]
+    assert [step for step in steps(history) if step.startswith("compact")] == ["compact 16"]
     assert made["left"] == 10  # five calls with their results
     assert all(f"seen {number:03}".encode() in whole for number in range(8))
 
@@ -183,13 +177,13 @@ async def test_a_summary_that_cannot_be_had_fails_the_run(mainspring: Bench) -> 
     with pytest.raises(WorkflowFailureError) as failed:
         await run.result()
 
-    sentence = "ModelFailed: agent 'clerk', step 14: the thread cannot be made shorter: no such model"
+    sentence = "ModelFailed: agent 'clerk', step 16: the thread cannot be made shorter: no such model"
     assert str(failed.value.cause) == sentence
 
 
 async def test_what_cannot_be_made_short_enough_fails_in_words(mainspring: Bench) -> None:
-    """One result that is larger than the window is more than any compact step can help."""
-    run = await mainspring.start(clerk(), "Dump.", model=Watched(call("dump"), say("never")))
+    """What the user says alone is larger than the window: more than any compact step can help."""
+    run = await mainspring.start(clerk(), "Read this. " * 500, model=Watched(say("never")))
 
     with pytest.raises(WorkflowFailureError) as failed:
         await run.result()

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,10 @@ UI_PORT = 8233
 NAMESPACE = "default"
 STARTS_WITHIN = timedelta(seconds=30)
 STOPS_WITHIN = timedelta(seconds=10)
+OPTIONS = (
+    # Lets tests skip the time of a run; runs that do not ask for it keep the clock.
+    ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
+)
 
 
 def temporal_binary() -> str:
@@ -53,11 +57,20 @@ class DevServer:
 
     An async context manager; `stop()` and `start()` again continue on the same file and ports.
     A port is taken as asked; None means the usual one (7233, Web UI 8233) or a free one where that is taken,
-    0 means any free one. The server ends with this process, however that ends.
+    0 means any free one. `options` are further options of `temporal server start-dev`, with their values.
+    The server ends with this process, however that ends.
     """
 
-    def __init__(self, state: Path, *, port: int | None = None, ui_port: int | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        port: int | None = None,
+        ui_port: int | None = None,
+        options: Sequence[tuple[str, str]] = OPTIONS,
+    ) -> None:
         self.state = state
+        self._options = options
         self._asked = (port, ui_port)
         self._ports: tuple[int, int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -163,8 +176,7 @@ class DevServer:
         command = [binary, "server", "start-dev", "--db-filename", str(self.state / "temporal.db")]
         command += ["--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)]
         command += ["--search-attribute", attribute, "--log-level", "error"]
-        # Lets tests skip the time of a run; runs that do not ask for it keep the clock.
-        command += ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+        command += [word for option in self._options for word in option]
         with (self.state / "server.log").open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - our own arguments, no shell
                 command,

@@ -15,8 +15,7 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
-from mainspring import Agent, Graph, NotDone, ask, tool, use
-from mainspring.core.tool import Context
+from mainspring import Agent, Context, Graph, NotDone, ask, tool, use
 from mainspring.testing import ScriptedModel, call, calls, delay, say
 from mainspring.testing.bench import Bench, TestRun
 

@@ -22,7 +22,7 @@ from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import failure
 from mainspring.durable.graph import hold_graph
 from mainspring.durable.running import Running, admit, admitted, text_of
-from mainspring.durable.session import Session, text_in
+from mainspring.durable.session import Session, check_text, taken
 from mainspring.durable.traffic import Traffic
 from mainspring.durable.updates import Updates
 from mainspring.errors import InputError
@@ -213,11 +213,11 @@ class AnyRun:
     @workflow.update(name=names.STEER, description='A note that the model reads before its next message: "…"')
     async def steer(self, form: Any = None) -> str:
         """Have the agents that are at work read a note before their next message."""
-        return self._updates.once(lambda: self._steer(text_in(form, "note", "steer")))
+        return self._updates.once(lambda: self._steer(taken(form, "note")))
 
     @steer.validator
     def _check_steer(self, form: Any = None) -> None:
-        text_in(form, "note", "steer")
+        check_text(form, "note", "steer")
 
     @workflow.update(name=names.PAUSE, description="Let no further step begin, until resume")
     async def pause(self) -> str:

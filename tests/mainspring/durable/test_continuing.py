@@ -13,9 +13,9 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from temporalio.client import WorkflowFailureError
 
-from mainspring import Agent, Graph, ask, tool, use
+from mainspring import Agent, Context, Graph, ask, tool, use
 from mainspring.core.spec import Mode
-from mainspring.core.tool import Context, Tool
+from mainspring.core.tool import Tool
 from mainspring.durable import continuing, running
 from mainspring.effects import seal
 from mainspring.ports.model import ModelRequest

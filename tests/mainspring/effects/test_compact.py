@@ -45,9 +45,7 @@ def pay() -> str:
 
 def clerk(**more: Any) -> Agent[str]:
     """An agent with little room."""
-    return Agent(
-        "clerk", instructions="Work.", tools=[look, pay], **{"context": CONTEXT, "max_steps": 60, **more}
-    )
+    return Agent("clerk", instructions="Work.", tools=[look, pay], **{"context": CONTEXT, "max_steps": 60, **more})
 
 
 def looks(count: int) -> list[Step]:

@@ -50,6 +50,8 @@ START = (
 WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
 SETTINGS = {
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
+    "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
+    "without it `payloads` in the state folder",
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
@@ -75,6 +77,7 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
+    "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }
@@ -165,8 +168,8 @@ def settings() -> str:
         ORDER,
         table(("Variable", "Key in `mainspring.toml`", "Is", "Default"), rows),
         CONNECTION,
-        f"## Files in the state folder (`{state}`)",
-        table(("File", "Is"), kept),
+        f"## In the state folder (`{state}`)",
+        table(("File or folder", "Is"), kept),
     ])  # fmt: skip
 
 
@@ -307,7 +310,7 @@ def _default(parameter: Any) -> str:
 
 
 def _is_file(name: str) -> bool:
-    return name.endswith("_file") and isinstance(getattr(Settings, name, None), property)
+    return name.endswith(("_file", "_folder")) and isinstance(getattr(Settings, name, None), property)
 
 
 def _sentence(thing: Any) -> str:

@@ -76,7 +76,9 @@ class Approvals:
 
     def carried(self) -> Questions:
         """The requests as they stand now, for the next execution."""
-        settled = tuple(Settled(request=request, decision=decision) for request, decision in self._settled.values())
+        settled = tuple(
+            Settled(request=_lean(request), decision=decision) for request, decision in self._settled.values()
+        )
         untold = {decision.request for decision in self._untold.values()}
         return Questions(
             asked=self._asked,
@@ -264,6 +266,11 @@ class Approvals:
                 self.check(number, choice, form)
 
         return handle, validate
+
+
+def _lean(request: Request) -> Request:
+    """A settled request as it is carried: what a late click is answered with, without the arguments."""
+    return request.model_copy(update={"args": {}, "about": "", "reason": ""})
 
 
 def _set_handler(name: str, handle: Any = None, validate: Any = None) -> None:

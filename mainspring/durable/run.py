@@ -98,7 +98,8 @@ class AnyRun:
         return self._traffic.draining and self._traffic.quiet
 
     async def _continue(self, running: Running, task: "asyncio.Task[RunResult]") -> None:
-        sealed = await running.seal()
+        beside = self._to_carry(running, Sealed()).model_dump_json(exclude_defaults=True)
+        sealed = await running.seal(len(beside.encode()))
         if running.nodes or running.agents or self._approvals.any_asked:
             await running.close("continued")
         await workflow.wait_condition(workflow.all_handlers_finished)

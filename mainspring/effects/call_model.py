@@ -97,8 +97,8 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
     calls, verdicts = judge_calls(world, run, agent, thread.messages, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
-    if (size := len(item.text.encode())) > world.item_limit:
-        why = f"the reply has {size} bytes, at most {world.item_limit} are kept. Ask for less, or limit the model."
+    if too_large := world.too_large(item.text):
+        why = f"the reply {too_large}. Ask for less, or limit the model."
         raise ApplicationError(why, type="ModelError", non_retryable=True)
     return ModelAnswer(
         item=item,

@@ -178,6 +178,7 @@ class Bench:
         await self._stack.aclose()
 
 
-async def connect(address: str) -> Client:
-    """A client of the test's server, with the engine's converter."""
-    return await Client.connect(address, data_converter=data_converter())
+async def connect(address: str, folder: Path | None = None) -> Client:
+    """A client of the test's server, with the engine's converter; large payloads go to the state in `folder`."""
+    settings = Settings(state=folder) if folder else None
+    return await Client.connect(address, data_converter=data_converter(settings))

@@ -1,11 +1,13 @@
-"""Reads the histories of runs, for the tests beside it: which steps there were, and how each was made."""
+"""Reads what there is of a run, for the tests beside it: its steps and how each was made, its messages, its page."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHistory
 
+from mainspring.contracts.carried import Exchange
 from mainspring.testing.bench import TestRun
 
 
@@ -41,3 +43,14 @@ async def executions(run: TestRun) -> list[WorkflowHistory]:
     while before := started(found[0]).continued_execution_run_id:
         found.insert(0, await client.get_workflow_handle(run.handle.id, run_id=before).fetch_history())
     return found
+
+
+async def messages(run: TestRun) -> list[Exchange]:
+    """A session's exchanges, as the query gives them."""
+    return await run.handle.query("messages", result_type=list[Exchange])
+
+
+async def card(run: TestRun) -> str:
+    """What the run's page shows."""
+    told = await run.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return told.current_details

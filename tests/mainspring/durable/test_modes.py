@@ -318,7 +318,7 @@ async def test_a_slow_model_is_called_by_ordinary_activities_from_then_on(
 
 
 async def test_a_fast_run_started_plainly_moves_itself_over(mainspring: Bench) -> None:
-    """It goes on with workflow tasks of 2 s, as the same run, before any model was asked."""
+    """It goes on with workflow tasks of a second, as the same run, before any model was asked."""
     model = ScriptedModel(call("look", number=1), say("Done."))
     run = await mainspring.start(agent("fast"), "Go", model=model)
 
@@ -327,7 +327,7 @@ async def test_a_fast_run_started_plainly_moves_itself_over(mainspring: Bench) -
     before, after = await executions(run)
     assert steps(before) == ["local admit admit"]
     assert "local admit admit" not in steps(after)
-    assert [started(each).workflow_task_timeout.seconds for each in (before, after)] == [10, 2]
+    assert [started(each).workflow_task_timeout.seconds for each in (before, after)] == [10, 1]
     assert len(model.requests) == result.totals.model_calls == 2
 
 
@@ -337,7 +337,7 @@ async def test_nothing_moves_over_that_has_short_tasks_already(mainspring: Bench
     settings = mainspring.settings(model="test:model")
     model = ScriptedModel(say("Done."))
     await mainspring.work(Project(agent(mode), models={"test:model": model}), settings)
-    short = timedelta(seconds=2) if mode == "fast" else None
+    short = timedelta(seconds=1) if mode == "fast" else None
     handle = await mainspring.client.start_workflow(
         "clerk", "Go", id=f"short-{mode}", task_queue=settings.task_queue, task_timeout=short
     )

@@ -1,28 +1,23 @@
-"""Sessions on a real server: messages in and answers out, notes, pauses, and every refusal in words."""
+"""Sessions on a real server: messages in and answers out, what is refused and in which words, what is kept."""
 
 import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import WithStartWorkflowOperation, WorkflowFailureError, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.testing import TimeSkipper
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
 from mainspring import Agent, tool
-from mainspring.contracts.carried import Exchange
 from mainspring.core.canonical import Json
-from mainspring.core.messages import Message
-from mainspring.core.spec import Mode
 from mainspring.core.tool import Context, Tool
 from mainspring.durable import session
-from mainspring.ports.model import ModelReply, ModelRequest
-from mainspring.serve import Project
+from mainspring.ports.model import ModelRequest
 from mainspring.testing import ScriptedModel, call, fail, say
-from mainspring.testing.bench import Bench, TestRun
+from mainspring.testing.bench import Bench
 from mainspring.testing.scripted import Step
-from tests.mainspring.durable.reading import steps
+from tests.mainspring.durable.conftest import WithStart
+from tests.mainspring.durable.echo import Echo
+from tests.mainspring.durable.reading import messages
 
 RULES = """
 rules:
@@ -39,38 +34,6 @@ def launch(pad: int) -> str:
 def pilot(*tools: Tool, **more: Any) -> Agent[str]:
     """An agent that talks."""
     return Agent("pilot", instructions="Fly.", tools=[launch, *tools], **more)
-
-
-def echo(request: ModelRequest) -> Step:
-    """Answer with what the user said last, and how many messages there were."""
-    said = [message.text for message in request.messages if message.role == "user"]
-    return say(f"{said[-1]} ({len(said)})")
-
-
-class Echo(ScriptedModel):
-    """A model that says again what it hears, once it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.go = asyncio.Event(), asyncio.Event()
-        self.go.set()
-
-    async def reply(self, request: ModelRequest) -> ModelReply:
-        """Answer as `echo` does."""
-        self.requests.append(request)
-        self.asked.set()
-        await self.go.wait()
-        return await self._do(echo(request), request)
-
-
-def heard(model: ScriptedModel) -> list[Message]:
-    """What the model was given last."""
-    return list(model.requests[-1].messages)
-
-
-async def messages(run: TestRun) -> list[Exchange]:
-    """The exchanges as the query gives them."""
-    return await run.handle.query("messages", result_type=list[Exchange])
 
 
 # Messages and answers
@@ -106,7 +69,7 @@ async def test_a_session_may_be_about_a_user(mainspring: Bench) -> None:
     answer = await run.reply(1)
 
     assert answer.answer == "Hello Ada."
-    assert heard(model)[-1].value == "ada"
+    assert model.requests[-1].messages[-1].value == "ada"
 
 
 async def test_messages_are_answered_in_their_order(mainspring: Bench) -> None:
@@ -127,26 +90,14 @@ async def test_messages_are_answered_in_their_order(mainspring: Bench) -> None:
     assert [each.answer for each in after] == ["one (1)", "two (2)", "three (3)"]
 
 
-async def test_an_update_with_start_brings_the_first_message(mainspring: Bench) -> None:
+async def test_an_update_with_start_brings_the_first_message(with_start: WithStart) -> None:
     """One request starts the session, where it does not run yet, and sends it a message."""
-    settings = mainspring.settings(model="test:model")
-    await mainspring.work(Project(pilot(), models={"test:model": Echo()}), settings)
+    agent, model = pilot(), Echo()
 
-    async def send(text: str) -> Exchange:
-        start = WithStartWorkflowOperation(
-            "pilot",
-            args=[],
-            id="with-start",
-            task_queue=settings.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
-        update: Any = mainspring.client.execute_update_with_start_workflow
-        return await update("send", text, start_workflow_operation=start, result_type=Exchange)
+    run, first = await with_start(agent, model, "send", "Hello")
+    _, second = await with_start(agent, model, "send", "Again")
 
-    sent = [await send("Hello"), await send("Again")]
-    run = TestRun(mainspring.client.get_workflow_handle("with-start"), TimeSkipper(mainspring.client))
-
-    assert [each.message for each in sent] == [1, 2]
+    assert [first["message"], second["message"]] == [1, 2]
     assert (await run.reply(2)).answer == "Again (2)"
 
 
@@ -161,7 +112,7 @@ async def test_the_same_update_twice_is_one_message(mainspring: Bench) -> None:
     await run.reply(2)
 
     assert sent[0] == sent[1]
-    assert [message.text for message in heard(model) if message.role == "user"] == ["Hello", "Bye"]
+    assert [message.text for message in model.heard() if message.role == "user"] == ["Hello", "Bye"]
 
 
 async def test_a_session_asks_a_person_as_any_run_does(mainspring: Bench) -> None:
@@ -320,21 +271,10 @@ async def test_a_run_with_an_input_is_no_session(mainspring: Bench, update: str)
     assert refusal == f"This run is no session, so there is no {update}. Start one without an input."
 
 
-async def test_a_run_with_an_input_takes_no_message_before_it_is_admitted_either(mainspring: Bench) -> None:
+async def test_a_run_with_an_input_takes_no_message_before_it_is_admitted_either(with_start: WithStart) -> None:
     """A message that comes with the start is refused, not taken and forgotten."""
-    settings = mainspring.settings(model="test:model")
-    await mainspring.work(Project(pilot(), models={"test:model": Echo()}), settings)
-    start: Any = WithStartWorkflowOperation(
-        "pilot",
-        "Go",
-        id="no-session",
-        task_queue=settings.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-    )
-    update: Any = mainspring.client.execute_update_with_start_workflow
-
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await update("send", "Hello", start_workflow_operation=start)
+        await with_start(pilot(), Echo(), "send", "Hello", given="Go")
 
     assert "This run is no session" in str(refused.value.cause)
 
@@ -353,10 +293,9 @@ async def test_a_full_backlog_refuses_one_more(mainspring: Bench) -> None:
     refusal = await run.refusal_of("send", "one more")
     model.go.set()
     await run.reply(1)
-    await run.send("one more")
 
     assert refusal == "100 messages wait already. Send this one once some are answered."
-    assert (await run.reply(101)).answer == "one more (101)"
+    assert (await run.send("one more")).message == 101
 
 
 async def test_an_answer_can_be_read_while_many_messages_wait(
@@ -405,178 +344,3 @@ async def test_answers_are_bounded_in_bytes(mainspring: Bench, monkeypatch: pyte
         await run.reply((await run.send(text)).message)
 
     assert [each.message for each in await messages(run)] == [4, 5]
-
-
-# Steering
-
-
-async def test_a_note_is_read_before_the_next_reply(mainspring: Bench) -> None:
-    """What a person adds while a tool works stands behind its result when the model is asked next."""
-    began, go = asyncio.Event(), asyncio.Event()
-
-    @tool(effect="idempotent")
-    async def work() -> str:
-        """Work until told."""
-        began.set()
-        await go.wait()
-        return "worked"
-
-    model = ScriptedModel(call("work"), say("Done."))
-    run = await mainspring.start(pilot(work), "Go", model=model)
-    await began.wait()
-
-    said = await run.update("steer", {"note": "Hurry up."})
-    go.set()
-    await run.result()
-
-    assert said == "The model reads it before its next message."
-    assert [(message.role, message.text) for message in heard(model)[-2:]] == [
-        ("tool", '"worked"'),
-        ("note", "Hurry up."),
-    ]
-
-
-async def test_a_note_in_an_idle_session_is_read_with_the_next_message(mainspring: Bench) -> None:
-    """Between messages a note waits for the next one."""
-    model = Echo()
-    run = await mainspring.start(pilot(), model=model)
-    await run.send("Hello")
-    await run.reply(1)
-
-    await run.update("steer", "Be brief.")
-    await run.send("Again")
-    await run.reply(2)
-
-    assert [(message.role, message.text) for message in heard(model)[-2:]] == [("user", "Again"), ("note", "Be brief.")]
-
-
-async def test_a_note_while_the_run_is_paused_is_read_when_it_goes_on(mainspring: Bench) -> None:
-    """Pause, add a note, resume: the model call that was held back takes the note along."""
-    model = Echo()
-    run = await mainspring.start(pilot(), model=model)
-    await run.update("pause")
-    await run.send("Hello")
-
-    await run.update("steer", "Be brief.")
-    await run.update("resume")
-    await run.reply(1)
-
-    assert [message.text for message in heard(model)] == ["Hello", "Be brief."]
-
-
-@pytest.mark.parametrize("mode", ["turn", "fast"])
-async def test_a_note_that_comes_with_the_start_is_read(mainspring: Bench, mode: Mode) -> None:
-    """A note may come before the run is admitted; it is kept until there is a model to read it."""
-    settings = mainspring.settings(model="test:model")
-    model = Echo()
-    await mainspring.work(Project(pilot(mode=mode), models={"test:model": model}), settings)
-    start: Any = WithStartWorkflowOperation(
-        "pilot",
-        "Go",
-        id=f"steered-{mode}",
-        task_queue=settings.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-    )
-    update: Any = mainspring.client.execute_update_with_start_workflow
-
-    await update("steer", "Be brief.", start_workflow_operation=start)
-    await (await start.workflow_handle()).result()
-
-    assert [message.text for message in heard(model)] == ["Go", "Be brief."]
-
-
-# Pausing
-
-
-async def test_a_pause_holds_the_next_step_and_resume_lets_it_go_on(mainspring: Bench) -> None:
-    """What had begun goes on to its end; nothing begins until the run is resumed."""
-    began, go = asyncio.Event(), asyncio.Event()
-
-    @tool(effect="idempotent")
-    async def work() -> str:
-        """Work until told."""
-        began.set()
-        await go.wait()
-        return "worked"
-
-    run = await mainspring.start(pilot(work), "Go", model=ScriptedModel(call("work"), say("Done.")))
-    await began.wait()
-
-    paused = await run.update("pause")
-    go.set()
-    while not ended(await run.history(), "2"):
-        pass
-    await messages(run)  # the run has seen the end of the call once it answers this
-    held = steps(await run.history())
-    resumed = await run.update("resume")
-    result = await run.result()
-
-    assert paused == "Paused: no step begins until resume. What had begun goes on to its end."
-    assert held == ["local admit admit", "call_model 1", "call_tool 2"]
-    assert resumed == "Goes on."
-    assert result.answer == "Done."
-
-
-def ended(history: Any, step: str) -> bool:
-    """Whether the activity of this step has ended."""
-    asked = {
-        event.event_id: event.activity_task_scheduled_event_attributes.activity_id
-        for event in history.events
-        if event.HasField("activity_task_scheduled_event_attributes")
-    }
-    done = [event.activity_task_completed_event_attributes.scheduled_event_id for event in history.events]
-    return step in {asked.get(number) for number in done}
-
-
-async def test_a_pause_shows_on_the_runs_page(mainspring: Bench) -> None:
-    """The card says that the run is paused, and how it goes on; afterwards it does not."""
-    run = await mainspring.start(pilot(), model=Echo())
-
-    await run.update("pause")
-    paused = await card(run)
-    await run.update("resume")
-    going = await card(run)
-
-    assert paused.startswith("### Paused")
-    assert "`resume`" in paused
-    assert going.startswith("### Session")
-
-
-async def test_a_pause_that_comes_with_the_start_shows_too(mainspring: Bench) -> None:
-    """A run may be paused before it is admitted; its page says so from then on."""
-    settings = mainspring.settings(model="test:model")
-    await mainspring.work(Project(pilot(), models={"test:model": Echo()}), settings)
-    start: Any = WithStartWorkflowOperation(
-        "pilot",
-        args=[],
-        id="paused-at-start",
-        task_queue=settings.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-    )
-    update: Any = mainspring.client.execute_update_with_start_workflow
-
-    await update("pause", start_workflow_operation=start)
-    run = TestRun(await start.workflow_handle(), TimeSkipper(mainspring.client))
-    await run.send("Hello")
-
-    assert (await card(run)).startswith("### Paused")
-
-
-async def test_a_paused_run_still_takes_decisions(mainspring: Bench) -> None:
-    """A person may decide while the run is paused; the call runs once it goes on."""
-    run = await mainspring.start(pilot(), "Go", model=ScriptedModel(call("launch", pad=3), say("Gone.")))
-    (request,) = await run.waiting()
-
-    await run.update("pause")
-    await run.approve(request)
-    held = steps(await run.history())
-    await run.update("resume")
-
-    assert (await run.result()).answer == "Gone."
-    assert "call_tool 2" not in held
-
-
-async def card(run: TestRun) -> str:
-    """What the run's page shows."""
-    told = await run.handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
-    return told.current_details

@@ -7,10 +7,10 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos check format docs lock clean distclean
+.PHONY: help env demo test chaos long check format docs bench bench-sleep lock clean distclean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make .venv from requirements.lock
 
@@ -19,6 +19,9 @@ demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 
 test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
+
+long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
+	@exec $(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
 
 # QUICK=1 is a sample; SEED, MODES, ONLY and JOBS: see tests/chaos/__main__.py.
 chaos: $(STAMP) ## kill workers and the server at every point of a run
@@ -41,29 +44,43 @@ format: $(STAMP) ## format the code and fix what ruff can fix
 docs: $(STAMP) ## write docs/reference anew from the code
 	@$(BIN)/python docs/generate.py
 
+# STACKS=mainspring-turn,plain TURNS=4,50 REPEAT=1 measure less; all stacks and lengths also write docs/benchmarks.md.
+bench: $(STAMP) ## measure Mainspring beside its peers (STACKS=, TURNS=, REPEAT=)
+	@exec $(BIN)/python -m benchmarks --stacks "$(STACKS)" --turns "$(TURNS)" --repeat "$(REPEAT)"
+
+bench-sleep: $(STAMP) ## measure 1,000 runs that wait for approval (N=10000 for more)
+	@exec $(BIN)/python -m benchmarks --stacks "$(STACKS)" --sleep "$(or $(N),1000)"
+
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
 # The machine's own package configuration stays out: the lock names versions and hashes, no index.
-lock: ## write requirements.lock anew from pyproject.toml
+lock: ## write requirements.lock and benchmarks/locks anew
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 --all-extras --group dev \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
 	@echo "requirements.lock holds $$(grep -c '^[a-z].*==' requirements.lock) packages"
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	for each in benchmarks/locks/*.in; do \
+	  "$$uv" pip compile "$$each" --no-config --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --custom-compile-command "make lock" --output-file "$${each%.in}.txt" $(ARGS) || exit 1; \
+	done; \
+	echo "benchmarks/locks holds $$(ls benchmarks/locks/*.txt | wc -l) locks"
 
 clean: ## remove what the demo kept, caches and built things
 	@rm -rf .mainspring build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## clean, and remove .venv
-	@rm -rf .venv
+distclean: clean ## clean, and remove .venv and .bench
+	@rm -rf .venv .bench
 
 # The stamp is written last: an interrupted run leaves none, and the next one starts from nothing.
-# uv does the same work as pip, in seconds, so it is used where it is there.
+# uv does the same work as pip, in seconds, so it is used where it is there. _base_executable is the Python that an
+# activated .venv was made from: the .venv itself is about to go.
 $(STAMP): requirements.lock pyproject.toml
 	@set -euo pipefail; \
 	python=; \
 	for candidate in python3 python3.14 python3.13 python3.12 python3.11; do \
 	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
-	    python=$$("$$candidate" -c 'import sys; print(sys.executable)'); break; \
+	    python=$$("$$candidate" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'); break; \
 	  fi; \
 	done; \
 	if [ -z "$$python" ]; then \

@@ -18,6 +18,7 @@ from typer.main import get_command
 from mainspring import errors
 from mainspring.cli import app
 from mainspring.contracts import names
+from mainspring.contracts.carried import Exchange
 from mainspring.contracts.run import RunInput, RunResult, Totals
 from mainspring.core import rules
 from mainspring.core.approvals import Request, choices
@@ -49,6 +50,8 @@ START = (
 WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
 SETTINGS = {
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
+    "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
+    "without it `payloads` in the state folder",
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
@@ -74,6 +77,7 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
+    "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
 }
@@ -122,7 +126,17 @@ UPDATES = {
         '{"request": "1", "outcome": "happened"}',
         "says how the call ended; or `not-happened`, or `give-up`",
     ),
+    names.SEND: ('"…" or {"message": "…"}', "a session takes the message; gives its number at once"),
+    names.REPLY: ('{"message": 1}', "waits for the answer; comes back unanswered where the run continues as new"),
+    names.STEER: ('"…" or {"note": "…"}', "the agents at work read the note before their next message"),
+    names.PAUSE: ("nothing", "no further step begins; what has begun goes on to its end"),
+    names.RESUME: ("nothing", "steps begin again"),
+    names.FINISH: ("nothing", "the session ends once the messages that wait are answered"),
 }
+GIVES = (
+    "An update with an id that the run has handled before gives what it gave then, also after the run has continued "
+    "as new. `send` and `reply` give:\n\n"
+)
 
 
 def commands() -> str:
@@ -154,8 +168,8 @@ def settings() -> str:
         ORDER,
         table(("Variable", "Key in `mainspring.toml`", "Is", "Default"), rows),
         CONNECTION,
-        f"## Files in the state folder (`{state}`)",
-        table(("File", "Is"), kept),
+        f"## In the state folder (`{state}`)",
+        table(("File or folder", "Is"), kept),
     ])  # fmt: skip
 
 
@@ -246,11 +260,12 @@ def contracts() -> str:
         START,
         "## Input", "A string, or an object:", fields(RunInput), _about(RunInput),
         "## Result", fields(RunResult), "`totals`:", fields(Totals), _about(Totals),
-        "## Updates",
+        "## Updates", GIVES + fields(Exchange),
         table(("Update", "Takes", "Does"), [(f"`{n}`", f"`{form}`", does) for n, (form, does) in UPDATES.items()]),
         "While a request waits, there are updates named after it. They take nothing, or an object with a `comment`:",
         "\n".join(f"- `{name}`" for name in run_time),
-        "## Query", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        "## Queries", f"`{names.WAITING}` gives the open requests, oldest first:", fields(Request), _about(Request),
+        f"`{names.MESSAGES}` gives the newest messages of a session, oldest first, in the shape that `send` gives.",
         "## Search attribute",
         WAITS,
     ])  # fmt: skip
@@ -295,7 +310,7 @@ def _default(parameter: Any) -> str:
 
 
 def _is_file(name: str) -> bool:
-    return name.endswith("_file") and isinstance(getattr(Settings, name, None), property)
+    return name.endswith(("_file", "_folder")) and isinstance(getattr(Settings, name, None), property)
 
 
 def _sentence(thing: Any) -> str:

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,17 @@ UI_PORT = 8233
 NAMESPACE = "default"
 STARTS_WITHIN = timedelta(seconds=30)
 STOPS_WITHIN = timedelta(seconds=10)
+OPTIONS = (
+    # By itself the server looks 20 times a second for tasks to hand on: after a burst, each instant step takes 50 ms.
+    ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
+    # Lets tests skip the time of a run; runs that do not ask for it keep the clock.
+    ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
+    # A write goes to the end of a log, and readers do not wait for it. SQLite's own ways wait for the disk several
+    # times a write; this one waits when the log is put into the file. What a killed process wrote is safe with the
+    # operating system; what a machine wrote in the moments before it lost power is not.
+    ("--sqlite-pragma", "journal_mode=wal"),
+    ("--sqlite-pragma", "synchronous=1"),
+)
 
 
 def temporal_binary() -> str:
@@ -53,11 +64,21 @@ class DevServer:
 
     An async context manager; `stop()` and `start()` again continue on the same file and ports.
     A port is taken as asked; None means the usual one (7233, Web UI 8233) or a free one where that is taken,
-    0 means any free one. The server ends with this process, however that ends.
+    0 means any free one. `options` are further options of `temporal server start-dev`, with their values.
+    The server ends with this process, however that ends. Killed, it loses nothing that it acknowledged; a power
+    cut may take the last moments.
     """
 
-    def __init__(self, state: Path, *, port: int | None = None, ui_port: int | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        port: int | None = None,
+        ui_port: int | None = None,
+        options: Sequence[tuple[str, str]] = OPTIONS,
+    ) -> None:
         self.state = state
+        self._options = options
         self._asked = (port, ui_port)
         self._ports: tuple[int, int] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -81,6 +102,12 @@ class DevServer:
     def ui_url(self) -> str:
         """Where the Web UI is, without a slash at the end."""
         return f"http://localhost:{self.ports[1]}"
+
+    @property
+    def pid(self) -> int:
+        """The id of its process, while it runs."""
+        assert self._process is not None  # noqa: S101 - asked for while it runs
+        return self._process.pid
 
     @property
     def environment(self) -> dict[str, str]:
@@ -163,8 +190,7 @@ class DevServer:
         command = [binary, "server", "start-dev", "--db-filename", str(self.state / "temporal.db")]
         command += ["--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)]
         command += ["--search-attribute", attribute, "--log-level", "error"]
-        # Lets tests skip the time of a run; runs that do not ask for it keep the clock.
-        command += ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+        command += [word for option in self._options for word in option]
         with (self.state / "server.log").open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - our own arguments, no shell
                 command,
@@ -175,7 +201,7 @@ class DevServer:
                 start_new_session=True,
                 # The server holds the claim too, so it stands as long as either of us lives.
                 pass_fds=[lock.fileno()],
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - calls nothing but two system calls
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - calls nothing but two system calls
             )
 
     async def _until_ready(self, process: subprocess.Popen[bytes]) -> None:
@@ -229,7 +255,7 @@ def _must_be_free(port: int, what: str) -> None:
         raise SetupError(f"Port {port} for {what} is in use. Stop what uses it, or ask for another port.")
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def end_with_parent() -> Callable[[], None] | None:
     """What the child runs first so that it dies with us, even by SIGKILL; only Linux can promise that.
 
     Elsewhere an orderly end, Ctrl-C and SIGTERM still stop the server; after a SIGKILL it has to be stopped by hand

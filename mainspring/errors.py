@@ -10,6 +10,7 @@
       x ModelError          the model could not be reached or gave nothing usable
       x LedgerError         the conversation could not be rebuilt from history
       x PermitError         a tool call arrived without a permit that fits it
+      x PayloadError        a large payload could not be stored, or not be read back
 
 Signals of a tool to the engine (raised inside a tool, never a crash of the run):
 
@@ -85,6 +86,12 @@ class LedgerError(RunError):
 
 class PermitError(RunError):
     """A tool call arrived without a permit that fits it."""
+
+
+class PayloadError(RunError):
+    """A large payload could not be stored, or not be read back from where it was."""
+
+    retryable = True
 
 
 class ToolError(MainspringError):

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +40,8 @@ from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
-from mainspring.effects.world import World
+from mainspring.effects.gauge import Gauge
+from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import DefinitionError, SetupError, UsageError
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
@@ -49,8 +50,8 @@ from mainspring.telemetry.export import Exporter
 
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
-_THROTTLE = timedelta(milliseconds=250)
-"""How soon a heartbeat is passed on, and so a cancellation noticed: within 0.1 s, as against 0.5 s at a second."""
+_THROTTLE = timedelta(seconds=1)
+"""How soon a heartbeat is passed on: sooner than the engine beats. A beat brings the cancellation to a tool."""
 
 
 class Project:
@@ -128,10 +129,22 @@ def load_project(folder: Path) -> Project:
     return project
 
 
-def data_converter() -> DataConverter:
-    """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator)."""
+def data_converter(settings: Settings | None = None, *, read_only: bool = False) -> DataConverter:
+    """Pydantic JSON payloads, and failures without our stack traces (they are no news to an operator).
+
+    With settings, large payloads are stored and read where these say, or `read_only` read. Whoever reads what
+    workers wrote needs them.
+    """
+    from mainspring.adapters.payloads import open_storage
+
+    storage = None
+    if settings:
+        storage = open_storage(settings.payload_address, settings.payload_folder, read_only=read_only)
     return dataclasses.replace(
-        pydantic_data_converter, payload_converter_class=LeanPayloads, failure_converter_class=PlainFailures
+        pydantic_data_converter,
+        payload_converter_class=LeanPayloads,
+        failure_converter_class=PlainFailures,
+        external_storage=storage,
     )
 
 
@@ -170,16 +183,19 @@ class PlainFailures(DefaultFailureConverter):
             failure.stack_trace = ""
 
 
-async def connect() -> Client:
+async def connect(settings: Settings) -> Client:
     """Connect as the SDK's environment configuration says (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE` …).
+
+    The settings say where large payloads are: a client without them cannot read every history.
 
     Raises:
         SetupError: naming the address and what to do.
     """
+    converter = data_converter(settings)
     config: dict[str, Any] = dict(ClientConfig.load_client_connect_config())
     config.setdefault("target_host", "localhost:7233")
     try:
-        return await Client.connect(**config, data_converter=data_converter())
+        return await Client.connect(**config, data_converter=converter)
     except (RuntimeError, RPCError, ValueError) as error:
         address, said = config["target_host"], str(error).splitlines()[0]
         why = "" if "ConnectError" in said else f" ({said})"
@@ -193,10 +209,10 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
     """A worker that serves the project while the block runs.
 
     Raises:
-        SetupError: the state folder cannot be written, or a model's package is missing.
+        SetupError: a folder cannot be written, a bucket not be used, or a model's package is missing.
     """
     logging.getLogger("temporalio.activity").addFilter(_without_content)
-    async with _world(project, settings) as world:
+    async with _world(project, client, settings) as world:
         GRAPHS.update(project.graphs)
         worker = Worker(
             client,
@@ -236,10 +252,13 @@ def _drop_quietly() -> None:
 
 
 @asynccontextmanager
-async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
+async def _world(project: Project, client: Client, settings: Settings) -> AsyncGenerator[World]:
+    from mainspring.adapters.payloads import check_storage, item_limit
     from mainspring.adapters.store_memory import open_sqlite
+    from mainspring.adapters.tokens import count, window
 
     _writable(settings.state)
+    await check_storage(settings.payload_address, settings.payload_folder)
     open_model = check_models(project, settings)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
@@ -253,6 +272,8 @@ async def _world(project: Project, settings: Settings) -> AsyncGenerator[World]:
                 price=_price,
                 memory=project.memory or own,
                 exporter=exporter,
+                gauge=Gauge(counter=lambda model: partial(count, model), window=window),
+                item_limit=item_limit(client.data_converter, ITEM_LIMIT),
             )
     finally:
         await asyncio.to_thread(exporter.shutdown)
@@ -305,7 +326,7 @@ async def serve(project: Project, settings: Settings) -> None:
     Raises:
         SetupError: no server, an unusable setting.
     """
-    client = await connect()
+    client = await connect(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):

@@ -22,7 +22,9 @@ from mainspring.errors import SetupError, did_you_mean
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
-KEYS = ("model", "state", "task_queue")
+KEYS = ("model", "payloads", "state", "task_queue")
+_PAYLOADS = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|[^:]*|[A-Za-z]:[\\/].*)$"
+"""No colon but in S3's address and after a drive's letter: `gs://bucket` is no folder."""
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -30,12 +32,14 @@ class Settings(BaseSettings):
     """All settings, frozen. Made by `read_settings`, which says in words what is wrong.
 
     `model` is `playbook` or `provider:name`; `state` is the folder for everything kept on this machine;
+    `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, frozen=True, extra="forbid")
 
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
+    payloads: str = Field(default="", pattern=_PAYLOADS)
     state: Path = Path(".mainspring")
     task_queue: str = Field(default=TASK_QUEUE, min_length=1)
     otlp_endpoint: str = Field(
@@ -53,6 +57,16 @@ class Settings(BaseSettings):
     def trace_file(self) -> Path:
         """The file with one span a line."""
         return self.state / "traces.jsonl"
+
+    @property
+    def payload_address(self) -> str:
+        """Where large payloads go instead of the folder: an `s3://` address or `none`; "" for the folder."""
+        return self.payloads if self.payloads == "none" or self.payloads.startswith("s3://") else ""
+
+    @property
+    def payload_folder(self) -> Path:
+        """The folder of large payloads, one file each, by namespace and workflow id."""
+        return Path(self.payloads) if self.payloads and not self.payload_address else self.state / "payloads"
 
     @classmethod
     def settings_customise_sources(
@@ -103,6 +117,7 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
         return f"The key {name!r} in '{FILE}' is not known.{did_you_mean(name, KEYS)}"
     right = {
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
+        "payloads": "it must be the path of a folder, an address such as 's3://bucket/prefix', or 'none'",
         "state": "it must be the path of a folder",
         "task_queue": "it must be the name of a task queue, not empty",
     }.get(name, "it must be a URL such as 'http://localhost:4318'")

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 
 # What would make a test talk to a provider, a collector or a server that the test did not start itself.
-FOREIGN = ("ANTHROPIC_", "LANGCHAIN_", "LANGSMITH_", "MAINSPRING_", "OLLAMA_", "OPENAI_", "OTEL_", "TEMPORAL_")
+FOREIGN = ("ANTHROPIC_", "AWS_", "LANGCHAIN_", "LANGSMITH_", "MAINSPRING_", "OLLAMA_", "OPENAI_", "OTEL_", "TEMPORAL_")
 
 hypothesis.settings.register_profile("mainspring", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mainspring")

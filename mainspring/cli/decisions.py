@@ -5,6 +5,7 @@ The same updates as in the Temporal Web UI and the `temporal` CLI; the run itsel
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ANSWERS_WITHIN = 20
 """Seconds a worker has to take a decision in."""
+_AGAIN = 0.2
 
 Run = Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]
 Request = Annotated[str, typer.Argument(help="Number of the request, as its card says.", show_default=False)]
@@ -60,17 +62,29 @@ async def send(client: "Client", run: str, name: str, form: dict[str, str]) -> s
 
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
     from temporalio.exceptions import FailureError
-    from temporalio.service import RPCError
+    from temporalio.service import RPCError, RPCStatusCode
 
     from mainspring.cli import runs
+
+    update = uuid4().hex
+
+    async def until_taken() -> str:
+        """Send it; and again under the same id, which counts once, where the run just then continues as new."""
+        handle = client.get_workflow_handle(run)
+        while True:
+            try:
+                return await handle.execute_update(name, form, id=update, result_type=str)  # pyright: ignore[reportUnknownMemberType] - an overload of the SDK
+            except RPCError as error:
+                if error.status != RPCStatusCode.ABORTED:
+                    raise
+            await asyncio.sleep(_AGAIN)
 
     status = (await runs.describe(client, run)).status
     if status is not None and status.name != "RUNNING":
         raise UsageError(f"Run {run!r} has ended ({status.name.lower()}), so nothing waits for a decision.")
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
-            handle = client.get_workflow_handle(run)
-            return await handle.execute_update(name, form, result_type=str)  # pyright: ignore[reportUnknownMemberType] - an overload of the SDK
+            return await until_taken()
     except WorkflowUpdateFailedError as error:
         cause = error.cause
         raise UsageError(cause.message if isinstance(cause, FailureError) else str(cause)) from None

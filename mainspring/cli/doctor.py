@@ -61,7 +61,7 @@ async def _examine() -> list[Finding]:
         settings = read_settings()
     except MainspringError as error:
         return [Finding("settings", "missing", str(error))]
-    findings = [_state(settings), *_project(settings), _binary()]
+    findings = [_state(settings), await _payloads(settings), *_project(settings), _binary()]
     findings += await _server(settings)
     findings.append(await asyncio.to_thread(_collector, settings))
     return findings
@@ -76,6 +76,19 @@ def _state(settings: "Settings") -> Finding:
     except OSError as error:
         fix = "Set MAINSPRING_STATE to a folder that you may write to."
         return Finding("state folder", "missing", f"{folder!r} cannot be written: {error.strerror}. {fix}")
+
+
+async def _payloads(settings: "Settings") -> Finding:
+    from mainspring.adapters.payloads import check_storage
+
+    what = "large payloads"
+    try:
+        await check_storage(settings.payload_address, settings.payload_folder)
+    except MainspringError as error:
+        return Finding(what, "missing", str(error))
+    if settings.payloads == "none":
+        return Finding(what, "ok", "are not stored outside the history: items over 128 KiB are refused")
+    return Finding(what, "ok", f"go to {settings.payload_address or str(settings.payload_folder)!r}")
 
 
 def _project(settings: "Settings") -> list[Finding]:
@@ -143,7 +156,7 @@ async def _server(settings: "Settings") -> list[Finding]:
     from mainspring.serve import connect
 
     try:
-        client = await connect()
+        client = await connect(settings)
     except MainspringError as error:
         return [Finding("server", "missing", f"{error}")]
     findings = [Finding("server", "ok", client.service_client.config.target_host)]

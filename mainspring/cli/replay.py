@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from mainspring.replaying import Entry, Verdict
+    from mainspring.settings import Settings
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -90,41 +91,41 @@ async def _replay_all(wanted: _Wanted) -> bool:
     from rich.console import Console
 
     from mainspring.replaying import judge
-    from mainspring.serve import load_project
+    from mainspring.serve import data_converter, load_project
+    from mainspring.settings import read_settings
 
-    project = load_project(Path.cwd())
+    settings = read_settings()
+    project, converter = load_project(Path.cwd()), data_converter(settings, read_only=True)
     found: Counter[str] = Counter()
     with Console(stderr=True).status("Replaying …") as status:  # shows at a terminal only
-        async for entry in _entries(wanted):
+        async for entry in _entries(wanted, settings):
             status.update(f"Replaying {entry.name} ({found.total()} done) …")
-            verdict = await judge(entry, project)
+            verdict = await judge(entry, project, converter)
             found[verdict.kind] += 1
             typer.echo(_line(entry, verdict))
     typer.echo(_summary(found))
     return found.total() > 0 and found.total() == found["ok"]
 
 
-async def _entries(wanted: _Wanted) -> AsyncIterator["Entry"]:
+async def _entries(wanted: _Wanted, settings: "Settings") -> AsyncIterator["Entry"]:
     from mainspring.replaying import read, save
 
     for file in wanted.files:
         for entry in read(file):
             yield entry
     if wanted.runs or wanted.list_query is not None:
-        async for entry in _fetched(wanted):
+        async for entry in _fetched(wanted, settings):
             if wanted.save:
                 save(entry, wanted.save)
             yield entry
 
 
-async def _fetched(wanted: _Wanted) -> AsyncIterator["Entry"]:
+async def _fetched(wanted: _Wanted, settings: "Settings") -> AsyncIterator["Entry"]:
     from mainspring.cli import runs
     from mainspring.replaying import fetch, listed
     from mainspring.serve import connect
-    from mainspring.settings import read_settings
 
-    settings = read_settings()
-    client = await connect()
+    client = await connect(settings)
     for run in wanted.runs:
         run_id = wanted.run_id or (await runs.describe(client, run)).run_id
         yield await fetch(client, run, run_id)

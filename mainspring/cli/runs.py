@@ -20,8 +20,9 @@ async def connect_as_person() -> "Client":
         SetupError: no server answers.
     """
     from mainspring.serve import connect
+    from mainspring.settings import read_settings
 
-    client = await connect()
+    client = await connect(read_settings())
     client.service_client.config.identity = f"mainspring-cli:{getpass.getuser()}@{socket.gethostname()}"
     return client
 

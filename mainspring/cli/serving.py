@@ -31,7 +31,10 @@ def worker(model: Model = None) -> None:
 
 
 def dev(model: Model = None) -> None:
-    """Run a Temporal server with its Web UI, and the worker of the project in this folder, until Ctrl-C."""
+    """Run a Temporal server with its Web UI, and the worker of the project in this folder, until Ctrl-C.
+
+    Runs are kept in the state folder, whatever process is killed. A power cut may take the last moments.
+    """
     from mainspring.cli import interrupt
     from mainspring.serve import load_project
     from mainspring.settings import read_settings
@@ -64,7 +67,7 @@ async def _serve_all(project: "Project", settings: "Settings") -> None:
         point_to(server.environment)
         name = next(iter([*project.graphs, *project.agents]), "YOUR-AGENT")
         start = start_run(name, "Order 1120 arrived broken", task_queue=settings.task_queue, address=server.address)
-        async with working(project, await connect(), settings):
+        async with working(project, await connect(settings), settings):
             typer.echo(f"Temporal server  {server.address}")
             typer.echo(f"Web UI           {server.ui_url}")
             typer.echo(f"Waiting runs     {inbox(server.ui_url)}")

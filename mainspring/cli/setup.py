@@ -19,8 +19,9 @@ async def _register() -> str:
     from temporalio.service import RPCError
 
     from mainspring.serve import connect
+    from mainspring.settings import read_settings
 
-    client = await connect()
+    client = await connect(read_settings())
     where = f"in namespace {client.namespace!r}"
     operator, keyword = client.operator_service, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
     try:

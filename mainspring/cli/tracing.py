@@ -72,7 +72,7 @@ async def _tree(run: str) -> "Tree":
 
     settings = read_settings()
     try:
-        client = await connect()
+        client = await connect(settings)
         tree = draw(await read_trace(client, run))
     except MainspringError as error:
         kept = trace_file.read_trace(settings.trace_file, run)

@@ -11,7 +11,7 @@ from pydantic import Field
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import RunRef
 from mainspring.core.approvals import Decision, Request
-from mainspring.core.canonical import Record
+from mainspring.core.canonical import Record, Value
 from mainspring.core.ledger import Head, Item
 from mainspring.core.messages import ToolCall
 from mainspring.core.turn import AskPerson, CallModel, CallTool, Compact, Turn
@@ -77,8 +77,8 @@ class Questions(Record):
     fresh: tuple[Settled, ...] = ()
 
 
-class Exchange(Record):
-    """One message of a session and what came of it; `answer` is the reason where it failed."""
+class Exchange(Value):
+    """One message of a session and what came of it; `answer` is the reason where it failed. Clients see it whole."""
 
     message: int
     status: Literal["waiting", "working", "answered", "failed"] = "waiting"
@@ -109,7 +109,10 @@ class Answered(Record):
 
 
 class Carried(Record):
-    """A run between two executions. `memo` has what a graph's steps gave, by step; `part` counts executions."""
+    """A run between two executions. `memo` has what a graph's steps gave, by step; `part` counts executions.
+
+    `notes` came before there was an agent to read them.
+    """
 
     carried: Literal[1]
     run: RunRef
@@ -124,6 +127,7 @@ class Carried(Record):
     questions: Questions = Questions()
     mail: Mail = Mail()
     paused: bool = False
+    notes: tuple[str, ...] = ()
     updates: tuple[Answered, ...] = ()
     memo: dict[str, str] = Field(default_factory=dict)
     unknown: dict[str, str] = Field(default_factory=dict)

@@ -223,9 +223,13 @@ class Window(Record):
 
 
 class SealWork(Record):
-    """Gather every text that these threads need, so that the next execution needs no older history."""
+    """Gather every text that these threads need, so that the next execution needs no older history.
+
+    `beside` is how many bytes the run carries beside them.
+    """
 
     windows: tuple[Window, ...] = ()
+    beside: int = 0
 
 
 class Chunk(Record):

@@ -22,6 +22,11 @@ def working(what: str) -> str:
     return f"Working: {_code(what)}. Nothing waits for a person."
 
 
+def session() -> str:
+    """The card of a session, which waits for messages or answers one."""
+    return "### Session\n\nIt answers messages, sent with the update `send`. Nothing waits for a person's decision.\n"
+
+
 def paused() -> str:
     """The card of a run that a person has paused, and that waits for nobody else."""
     return "### Paused\n\nNo step begins until the update `resume`. Nothing else waits for a person.\n"

@@ -207,6 +207,12 @@ def check_version(version: int) -> None:
         )
 
 
+def with_notes(turn: Turn, command: CallModel) -> tuple[Turn, CallModel]:
+    """A model call that begins only now, with the notes that came since it was commanded."""
+    new = (*command.new, *turn.notes)
+    return _with(turn, new=new, notes=()), command.model_copy(update={"new": new})
+
+
 def _begin(turn: Turn, event: Begin) -> Move:
     return _ask_model(_with(turn, new=event.new, replies=0, repairs=0, compacted=False))
 
@@ -252,6 +258,8 @@ def _replied(turn: Turn, event: Replied) -> Move:
         return _dispatch(turn, event.verdicts)
     if event.problem:
         return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=event.problem)),)))
+    if turn.notes and turn.replies < turn.limit:  # said while the model answered: it has not read them
+        return _ask_model(turn)
     return turn, (Finish(text=event.text),)
 
 

@@ -46,11 +46,12 @@ def repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def choose(messages: Sequence[Message], sizes: Sequence[int], room: int) -> Cut:
     """What to leave out so that the rest has at most `room` tokens, if that can be had.
 
-    The opening (all before the first reply) stays if it takes no more than a quarter; of the rest the newest
-    pieces that fit do, and in any case the newest one.
+    The opening (all before the first reply, or the note that stands for it) stays if it takes no more than a
+    quarter; of the rest the newest pieces that fit do, and in any case the newest one.
     """
     pieces = _pieces(messages)
-    first = next((index for index, message in enumerate(messages) if message.role == "assistant"), len(messages))
+    replies = (index for index, message in enumerate(messages) if message.role == "assistant" or message.replies)
+    first = next(replies, len(messages))
     start = first if sum(sizes[:first]) * 4 <= room else 0
     left = room - sum(sizes[:start])
     end = len(messages)
@@ -68,8 +69,7 @@ def note(left_out: Sequence[Message], effects: Mapping[str, Effect], summary: st
     It keeps what became of their calls, for the rules: all of those with effects, and the newest reads.
     """
     messages = tuple(left_out)
-    count = sum(1 for message in messages if message.role != "note")
-    said = f"{count} earlier messages were left out here."
+    said = "Earlier messages were left out here."
     text = f"{said} A summary of them:\n{summary}" if summary else said
     done = _remembered(finished_calls(messages), effects)
     return Message(role="note", text=text, replies=count_replies(messages), done=done)

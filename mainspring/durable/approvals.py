@@ -33,7 +33,7 @@ class Approvals:
     def __init__(self, updates: Updates) -> None:
         """Nothing is asked yet."""
         self._updates = updates
-        self._paused = False
+        self._paused = self._is_session = False
         self._indexed = False
         self._asked_with = self._asked_by = ""
         self._asked = 0
@@ -63,18 +63,22 @@ class Approvals:
         """Show what waits on the run's page, with what the run was given."""
         self._indexed = carried.indexed
         self._asked_with, self._asked_by = carried.given.input or "", carried.given.user
-        self._paused = carried.paused
-        if self._open or self._paused:
+        self._paused = self._paused or carried.paused
+        self._is_session = carried.given.input is None
+        if self._open:
             self._show()
+        self._describe()
 
     def show_paused(self, *, paused: bool) -> None:
         """Show on the run's page whether it is paused."""
         self._paused = paused
-        self._show()
+        self._describe()
 
     def carried(self) -> Questions:
         """The requests as they stand now, for the next execution."""
-        settled = tuple(Settled(request=request, decision=decision) for request, decision in self._settled.values())
+        settled = tuple(
+            Settled(request=_lean(request), decision=decision) for request, decision in self._settled.values()
+        )
         untold = {decision.request for decision in self._untold.values()}
         return Questions(
             asked=self._asked,
@@ -226,14 +230,23 @@ class Approvals:
             _set_handler(name)
         self._show()
 
-    def _show(self) -> None:
+    def _describe(self) -> None:
+        """Say on the run's page what it waits for."""
         requests = self.waiting
         deadlines = {r.id: f"{datetime.fromtimestamp(r.deadline, UTC):%Y-%m-%d %H:%M} UTC" for r in requests}
-        working = card.paused() if self._paused else card.working(workflow.info().workflow_type)
-        asking = card.card(requests, self._asked_with, deadlines, self._asked_by) if requests else working
-        workflow.set_current_details(asking)
+        if requests:
+            details = card.card(requests, self._asked_with, deadlines, self._asked_by)
+        elif self._paused:
+            details = card.paused()
+        else:
+            details = card.session() if self._is_session else card.working(workflow.info().workflow_type)
+        workflow.set_current_details(details)
+
+    def _show(self) -> None:
+        """Likewise, and in the list of runs."""
+        self._describe()
         if self._indexed:
-            first = requests[0] if requests else None
+            first = next(iter(self._open.values()), None)
             update = _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()
             workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - theirs
 
@@ -253,6 +266,11 @@ class Approvals:
                 self.check(number, choice, form)
 
         return handle, validate
+
+
+def _lean(request: Request) -> Request:
+    """A settled request as it is carried: what a late click is answered with, without the arguments."""
+    return request.model_copy(update={"args": {}, "about": "", "reason": ""})
 
 
 def _set_handler(name: str, handle: Any = None, validate: Any = None) -> None:

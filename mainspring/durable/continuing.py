@@ -17,15 +17,15 @@ from mainspring.core.spec import Spec
 
 EVENTS = 2500
 """A history this long is replayed in well under 2 s, the longest that a workflow task should take."""
-FAST_EVENTS = 800
-"""Likewise where a workflow task may take only 2 s and each event is a step: a replay must fit in it by far."""
+FAST_EVENTS = 500
+"""Likewise where a workflow task may take only a second, and each event is a step: a replay fits in it by far."""
 BYTES = 8 * 1024 * 1024
 UPDATES = 1500
 """The server takes 2,000 in one execution, and then none."""
 FEW = 50
 """Events below which no execution ends for its bytes: what was carried along may be most of them."""
-FAST_TASK = timedelta(seconds=2)
-"""Workflow-task time-out of `fast` runs: local activities are recorded, and the run answers, at 0.8 of it."""
+FAST_TASK = timedelta(seconds=1)
+"""Workflow-task time-out of `fast` runs. Local activities are recorded at 0.8 of it; an update takes two rounds."""
 _SLOW_TASK = timedelta(seconds=3)
 
 
@@ -33,7 +33,7 @@ def is_full(updates: int) -> bool:
     """Whether this execution should be the last thing in its history."""
     info = workflow.info()
     length = info.get_current_history_length()
-    if updates >= UPDATES or length >= (FAST_EVENTS if info.task_timeout <= _SLOW_TASK else EVENTS):
+    if updates >= UPDATES or length >= (min(EVENTS, FAST_EVENTS) if info.task_timeout <= _SLOW_TASK else EVENTS):
         return True
     return length >= FEW and (info.is_continue_as_new_suggested() or info.get_current_history_size() >= BYTES)
 
@@ -51,10 +51,12 @@ def read_carried(args: Sequence[RawValue]) -> Carried | None:
         value: Any = convert(args[0].payload)
     except Exception:  # noqa: BLE001 - not ours: an input that this worker cannot read, and `run` says so
         return None
-    if not isinstance(value, dict) or "carried" not in value:
+    # A schedule or a retry gives a client's own input to an execution that follows another.
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) and "carried" in value else {}
+    run = fields.get("run")
+    if not isinstance(run, dict) or cast("dict[str, Any]", run).get("first") != info.first_execution_run_id:
         return None
-    carried = Carried.model_validate(cast("dict[str, Any]", value))
-    return carried if carried.run.first == info.first_execution_run_id else None
+    return Carried.model_validate(fields)
 
 
 def is_too_slow(spec: Spec) -> bool:

@@ -33,6 +33,7 @@ from mainspring.core.turn import (
     Turn,
     Uncertain,
     step,
+    with_notes,
 )
 from mainspring.durable.failures import cause_of, failure, type_of
 from mainspring.durable.running import Running
@@ -71,6 +72,8 @@ class Conversation:
             )
         )
         run.talks[thread] = self
+        while run.notes:
+            self.note(run.notes.pop(0))
 
     @property
     def head(self) -> Head:
@@ -173,6 +176,7 @@ class Conversation:
     async def _deliver(self, command: Performed, *, local: bool) -> None:
         if self._passes_gate(command):
             await self._run.traffic.enter()
+            command = self._as_it_begins(command)
         try:
             event: Event | BaseException = await self._perform(command, local=local)
         except Exception as error:  # noqa: BLE001 - it is raised again where the thread is held
@@ -181,6 +185,13 @@ class Conversation:
             self._leave(command)
             raise
         self._events.put_nowait((command, event))
+
+    def _as_it_begins(self, command: Performed) -> Performed:
+        """The command after it waited at the gate: a person may have added a note meanwhile."""
+        if isinstance(command, CallModel) and self._turn.notes:
+            self._turn, command = with_notes(self._turn, command)
+            self._under_way[command.step] = command
+        return command
 
     async def _perform(self, command: Performed, *, local: bool) -> Event:
         if isinstance(command, CallModel):

@@ -15,6 +15,7 @@ Kind = Literal[
     "ModelFailed",
     "UnknownOutcome",
     "ContextFull",
+    "NotContinued",
     "GraphFailed",
     "NotAccepted",
 ]

@@ -17,8 +17,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from mainspring.contracts.steps import CallRef, Step, Stretch, Timing, ToolWork
-from mainspring.core.approvals import PERMIT_SECONDS, Decision, Permit, grant
-from mainspring.core.canonical import Json
+from mainspring.core.approvals import Decision, grant
+from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.ledger import Head
 from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.spec import ToolSpec
@@ -237,7 +237,7 @@ class _Stage:
             if decision.choice != "approve":
                 self._keep(work, f"{tool.name} was not allowed: {decision.reason}", "denied")
                 return
-            work = work.model_copy(update={"permit": self._permit(work, verdict, decision)})
+            work = self._permitted(work, verdict.args_digest, decision)
             verdict = await self._attempt(tool, work, call)
 
     async def _attempt(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> CallVerdict | None:
@@ -248,9 +248,7 @@ class _Stage:
                 decision = await self._settle_outcome(tool, work, call)
                 if decision is None:
                     return None
-                if work.permit:  # the old one may have expired while nobody answered
-                    update = {"expires": decision.decided + PERMIT_SECONDS, "number": work.permit.number + 1}
-                    work = work.model_copy(update={"permit": work.permit.model_copy(update=update)})
+                work = self._permitted(work, self._bound(work, call), decision)
             await self._run.traffic.enter()
             self._told(step, work)
             try:
@@ -278,6 +276,7 @@ class _Stage:
         self._run.approvals.told(step, "outcome")
         if work.permit:
             self._run.approvals.told(step, "approval")
+            self._run.memo[f"{step} number"] = str(work.permit.number)
 
     def _worded(self, tool: ToolSpec, text: str) -> str:
         message = Message.model_validate_json(text)
@@ -292,8 +291,7 @@ class _Stage:
     async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> Decision | None:
         """Ask a person how a `once` call ended; gives the decision only where it may be run again."""
         own = self._run.spec.agent(self._run.spec.name)
-        digest = work.permit.args_digest if work.permit else ""
-        verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=digest)
+        verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=self._bound(work, call))
         reason = self._run.unknown[work.step.id]
         decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(call.args), reason)
         if decision.choice == "happened":
@@ -305,14 +303,22 @@ class _Stage:
             raise failure("UnknownOutcome", decision.reason)
         return decision
 
-    def _permit(self, work: ToolWork, verdict: CallVerdict, decision: Decision) -> Permit:
-        return grant(
+    def _bound(self, work: ToolWork, call: ToolCall) -> str:
+        """The arguments that a permit for the call is bound to."""
+        return work.permit.args_digest if work.permit else digest(canonical(call.args), self._run.ref.key)
+
+    def _permitted(self, work: ToolWork, args_digest: str, decision: Decision) -> ToolWork:
+        """The call with a person's leave; where they said that it did not happen, that is one number higher."""
+        number = int(self._run.memo.get(f"{work.step.id} number", "1")) + (decision.choice == "not happened")
+        permit = grant(
             step=work.step.id,
             tool=work.tool,
-            args_digest=verdict.args_digest,
+            args_digest=args_digest,
             policy=self._run.ref.spec,
             decision=decision,
+            number=number,
         )
+        return work.model_copy(update={"permit": permit})
 
 
 def _jsonable(value: Any) -> Any:

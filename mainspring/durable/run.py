@@ -38,6 +38,7 @@ class AnyRun:
     def __init__(self, args: Sequence[RawValue]) -> None:
         """Updates may come before the first step, so what answers them is there first."""
         self._carried = read_carried(args)
+        self._is_session = _is_session(self._carried, args)
         self._updates = Updates(self._carried.updates if self._carried else ())
         self._session = Session(self._carried.mail if self._carried else Mail())
         self._traffic = Traffic(lambda: is_full(self._updates.count))
@@ -54,12 +55,13 @@ class AnyRun:
         carried, refusal = self._carried, ""
         given = None if carried else _read(args)
         local = workflow.patched(names.LOCAL)
+        workflow.set_current_details(card.working(workflow.info().workflow_type))
         if given:
-            workflow.set_current_details(card.working(workflow.info().workflow_type))
             admission = await admit(given, local=local)
             refusal = admission.refusal and f"The rule {admission.rule!r} refused the input: {admission.refusal}"
             carried = admitted(given, admission)
         self._running = running = Running(cast("Carried", carried), self._approvals, self._traffic, local=local)
+        running.notes += self._notes
         try:
             _let_in(refusal)
             if given and local and is_too_slow(running.spec):
@@ -96,7 +98,8 @@ class AnyRun:
         return self._traffic.draining and self._traffic.quiet
 
     async def _continue(self, running: Running, task: "asyncio.Task[RunResult]") -> None:
-        sealed = await running.seal()
+        beside = self._to_carry(running, Sealed()).model_dump_json(exclude_defaults=True)
+        sealed = await running.seal(len(beside.encode()))
         if running.nodes or running.agents or self._approvals.any_asked:
             await running.close("continued")
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -122,8 +125,6 @@ class AnyRun:
             return RunResult(answer=answer, result=result, totals=running.final_totals())
         agent = running.spec.agent(running.spec.name)
         talk = Conversation(running, agent, "")
-        for note in self._notes:
-            talk.note(note)
         answer = await (self._session.serve(talk) if given is None else talk.hold(given))
         typed = read_answer(answer) if agent.result_schema and answer else None
         return RunResult(answer=text_of(answer), result=typed, totals=running.final_totals())
@@ -251,7 +252,7 @@ class AnyRun:
         return self._approvals.number_in(form, verb)
 
     def _must_be_session(self, verb: str) -> None:
-        if self._running and self._running.given.input is not None:
+        if not self._is_session:
             raise failure("NotAccepted", f"This run is no session, so there is no {verb}. Start one without an input.")
 
     def _steer(self, note: str) -> str:
@@ -282,6 +283,14 @@ class AnyRun:
         if outcome not in _ANSWERS:
             raise failure("NotAccepted", f"outcome is {outcome!r}; it must be one of {', '.join(map(repr, _ANSWERS))}.")
         return _ANSWERS[outcome], rest
+
+
+def _is_session(carried: Carried | None, args: Sequence[RawValue]) -> bool:
+    """Whether messages may come: known from the start, since they may come with it."""
+    try:
+        return (carried.given if carried else _read(args)).input is None
+    except ApplicationError:  # the run is about to fail of it
+        return False
 
 
 def _let_in(refusal: str) -> None:

@@ -47,6 +47,8 @@ _MODEL_PAUSE = timedelta(seconds=20)
 _TOOL_TRIES = 3
 _QUICK = timedelta(seconds=10)
 """How long admission and closing may take as local activities."""
+_SURELY_FITS = 1024 * 1024
+"""Bytes that can be carried without a look."""
 
 _CLOSED: Any = Closing | None
 """What `close` gives; before local activities were, it gave nothing."""
@@ -70,6 +72,7 @@ class Running:
         self.memo = dict(carried.memo)
         self.unknown = dict(carried.unknown)
         self.slow = set(carried.slow)
+        self.notes = list(carried.notes)
         self.broken = False
         self.nodes: list[Stretch] = []
         self.agents: list[Stretch] = []
@@ -143,15 +146,23 @@ class Running:
         self._add(1 if made.model else 0, made.input_tokens, made.output_tokens, made.cost_microusd)
         return made
 
-    async def seal(self) -> Sealed:
-        """Gather the texts of every thread under way, for the next execution."""
+    async def seal(self, beside: int) -> Sealed:
+        """Gather the texts of every thread under way, for the next execution; `beside` is what else it gets, in bytes.
+
+        Raises:
+            ApplicationError: NotContinued, when they cannot be had or are too much.
+        """
         windows = tuple(Window(agent=t.turn.agent, head=t.turn.head, behind=behind(t)) for t in self._talks())
-        if not windows:
+        if not windows and beside < _SURELY_FITS:
             return Sealed()
         plan = Plan(names.SEAL, 300, _MODEL_TRIES, _MODEL_PAUSE)
-        sealed = await perform(
-            plan, SealWork(windows=windows), Sealed, f"seal-{self._carried.part}", "gather what is carried along"
-        )
+        work, step = SealWork(windows=windows, beside=beside), f"seal-{self._carried.part}"
+        try:
+            sealed = await perform(plan, work, Sealed, step, "gather what is carried along")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            raise failure("NotContinued", cause_of(error)) from None
         self._add(sealed.model_calls, sealed.input_tokens, sealed.output_tokens, sealed.cost_microusd)
         return sealed
 
@@ -244,6 +255,7 @@ class Running:
                 "talks": tuple(moved(talk, heads) for talk in self._talks()),
                 "questions": self.approvals.carried(),
                 "paused": self.traffic.paused,
+                "notes": tuple(self.notes),
                 "memo": self.memo,
                 "unknown": self.unknown,
                 "slow": tuple(sorted(self.slow)),

@@ -16,8 +16,12 @@ from mainspring.durable.failures import failure
 
 BACKLOG = 100
 """How many messages may wait; one more is refused in words."""
+WAITING = 256 * 1024
+"""Bytes of all messages that wait: they are carried along, in one payload with everything else."""
 KEPT = 50
-"""How many exchanges can be read again; older answers stand in the history."""
+"""How many answers can be read again; older ones stand in the history."""
+KEPT_BYTES = 256 * 1024
+"""Bytes of these answers, likewise; the newest stays, however long."""
 LENGTH = 64 * 1024
 """Bytes of one message."""
 
@@ -57,6 +61,10 @@ class Session:
             raise failure("NotAccepted", "This session is finishing and takes no more messages. Start another.")
         if len(self._backlog) >= BACKLOG:
             raise failure("NotAccepted", f"{BACKLOG} messages wait already. Send this one once some are answered.")
+        waiting = sum(len(each.text.encode()) for each in self._backlog)
+        if waiting + len(text.encode()) > WAITING:
+            why = f"The messages that wait have {waiting} bytes, and at most {WAITING} fit."
+            raise failure("NotAccepted", f"{why} Send this one once some are answered.")
         return text
 
     def take(self, form: Any) -> Exchange:
@@ -107,9 +115,12 @@ class Session:
     def _note(self, exchange: Exchange) -> Exchange:
         self._exchanges[exchange.message] = exchange
         closed = [number for number in self._exchanges if not self.is_open(number)]
-        for number in closed[: max(0, len(self._exchanges) - KEPT)]:
-            del self._exchanges[number]
+        while len(closed) > KEPT or (len(closed) > 1 and self._bytes_of(closed) > KEPT_BYTES):
+            del self._exchanges[closed.pop(0)]
         return exchange
+
+    def _bytes_of(self, numbers: list[int]) -> int:
+        return sum(len(self._exchanges[number].answer.encode()) for number in numbers)
 
 
 def text_in(form: Any, field: str, verb: str) -> str:

@@ -13,9 +13,9 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import Admission, AdmitRequest, RunRef, Timing
 from mainspring.core.ledger import Item, make_item
 from mainspring.core.messages import Message
-from mainspring.core.rules import InputFacts
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CURRENT
+from mainspring.effects.gate import judge_input
 from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
 from mainspring.telemetry.spans import admit_span
@@ -85,12 +85,8 @@ def _judge(world: World, spec: Spec, asked: AdmitRequest) -> tuple[str, str]:
     text = asked.input.input
     if text is None:  # a session, whose messages are judged as they come
         return "", ""
-    for agent in spec.agents:
-        facts = InputFacts(agent=agent.name, user=asked.input.user, tenant=asked.input.tenant, text=text)
-        judged = world.judge(agent).judge_input(facts)
-        if judged.verdict == "deny":
-            return judged.reason, judged.rule
-    return "", ""
+    judged = judge_input(world, spec, asked.input.user, asked.input.tenant, text)
+    return judged.reason, judged.rule
 
 
 async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | None, int]:

@@ -14,18 +14,20 @@ from mainspring.core.answers import read_answer
 from mainspring.core.canonical import canonical
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
-from mainspring.core.rules import InputFacts
-from mainspring.core.spec import AgentSpec
+from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
 from mainspring.core.window import repaired
-from mainspring.effects.gate import judge_calls
+from mainspring.effects.gate import judge_calls, judge_input
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
+
+_NO_TIME = Timing(start=0, end=0)
+"""Until it is known how long the work took."""
 
 
 async def call_model(world: World, call: ModelCall) -> ModelAnswer:
@@ -36,8 +38,9 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     """
     start = time.time_ns()
     async with heartbeating():
-        run, call, agent, thread = await _read(world, call)
-        answer = _unasked(world, run, call, agent, thread)
+        run, call, spec, thread = await _read(world, call)
+        agent = spec.agent(call.step.agent)
+        answer = _refused(world, run, call, spec, thread) or _overflowed(world, agent, thread)
         reply = None if answer else await ask_model(world, agent, thread.messages)
     if reply:
         answer = _answered(world, run, call, agent, thread, reply)
@@ -53,12 +56,12 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     return answer
 
 
-async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, AgentSpec, Thread]:
+async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, Spec, Thread]:
     try:
         run = await world.ledger.run(call.run)
-        call = call.full(activity.info().activity_id, run.name)
         spec = await world.ledger.spec(run)
-        return run, call, spec.agent(call.step.agent), await world.ledger.thread(run, call.head, call.new)
+        thread = await world.ledger.thread(run, call.head, call.new)
+        return run, call.full(activity.info().activity_id, run.name), spec, thread
     except LedgerError as error:
         raise not_held(error) from None
 
@@ -68,20 +71,20 @@ def not_held(error: LedgerError) -> ApplicationError:
     return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
 
 
-def _unasked(world: World, run: RunRef, call: ModelCall, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:
-    """Why the model is not asked at all: a rule refuses the user's message, or the thread is too long."""
-    nothing = Timing(start=0, end=0)
-    if call.judge:
-        said = [message.text for message in thread.messages[-len(call.new) :] if message.role == "user"]
-        for text in said if call.new else ():
-            facts = InputFacts(agent=agent.name, user=run.user, tenant=run.tenant, text=text)
-            judged = world.judge(agent).judge_input(facts)
-            if judged.verdict == "deny":
-                return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=nothing)
-    tokens = world.gauge.tokens(agent, thread.digests, thread.messages)
-    if tokens > world.gauge.limit(agent):
-        return ModelAnswer(overflow=tokens, timing=nothing)
+def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer | None:
+    """A session's message that a rule refuses; the model is not asked."""
+    new = thread.messages[-len(call.new) :] if call.judge and call.new else ()
+    for text in [message.text for message in new if message.role == "user"]:
+        judged = judge_input(world, spec, run.user, run.tenant, text)
+        if judged.verdict == "deny":
+            return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=_NO_TIME)
     return None
+
+
+def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:
+    """A thread that is too long; the model is not asked."""
+    tokens = world.gauge.tokens(agent, thread.digests, thread.messages)
+    return ModelAnswer(overflow=tokens, timing=_NO_TIME) if tokens > world.gauge.limit(agent) else None
 
 
 def _answered(  # noqa: PLR0917 - each is a part of the answer
@@ -94,8 +97,8 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
     calls, verdicts = judge_calls(world, run, agent, thread.messages, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
-    if (size := len(item.text.encode())) > world.item_limit:
-        why = f"the reply has {size} bytes, at most {world.item_limit} are kept. Ask for less, or limit the model."
+    if too_large := world.too_large(item.text):
+        why = f"the reply {too_large}. Ask for less, or limit the model."
         raise ApplicationError(why, type="ModelError", non_retryable=True)
     return ModelAnswer(
         item=item,

@@ -135,9 +135,9 @@ async def _run(  # noqa: PLR0917 - each is a part of the call
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
         raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
-    if (size := len(text.encode())) > world.item_limit:
-        too_large = f"{tool.name} ran, but its result has {size} bytes and at most {world.item_limit} are kept."
-        return f"{too_large} Ask for less.", "error"
+    agent = (await world.ledger.spec(run)).agent(work.step.agent)
+    if too_large := world.too_large(text) or world.gauge.too_much(agent, text):
+        return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"
 
 

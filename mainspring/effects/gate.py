@@ -1,16 +1,25 @@
-"""Activity side. What the rules say of the calls of one message, before anything is recorded."""
+"""Activity side. What the rules say of what a user wrote, and of the calls of one message, before it is recorded."""
 
 from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.messages import Done, Message, ToolCall, finished_calls
-from mainspring.core.rules import CallFacts, stricter
-from mainspring.core.spec import AgentSpec
+from mainspring.core.rules import CallFacts, InputFacts, Judgement, stricter
+from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
+
+
+def judge_input(world: World, spec: Spec, user: str, tenant: str, text: str) -> Judgement:
+    """What the rules of every agent in reach say of a user's text: the first that denies it counts."""
+    for agent in spec.agents:
+        judged = world.judge(agent).judge_input(InputFacts(agent=agent.name, user=user, tenant=tenant, text=text))
+        if judged.verdict == "deny":
+            return judged
+    return Judgement(verdict="allow")
 
 
 def judge_calls(

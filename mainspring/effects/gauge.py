@@ -15,7 +15,7 @@ _REMEMBERED = 50_000
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text where no tokenizer is known: one for every three bytes, which is on the safe side for prose."""
+    """Tokens of a text where nothing better was handed over: one for every three bytes, fair for prose alone."""
     return len(text.encode()) // 3 + 1
 
 
@@ -60,6 +60,17 @@ class Gauge:
         if agent.context:
             return agent.context
         return int((self.window(agent.models[0]) or UNKNOWN_WINDOW) * ROOM)
+
+    def too_much(self, agent: AgentSpec, text: str) -> str:
+        """Why a tool's result is more than the agent's model can read, in words; "" where it can, or none reads it.
+
+        Half of what the model may be given is for the rest of the thread: without that the run would end here.
+        """
+        if not agent.models:
+            return ""
+        room = max(0, self.limit(agent) // 2 - self.fixed(agent))
+        tokens = self.counter(agent.models[0])(text)
+        return f"is about {tokens:,} tokens, and at most {room:,} can be read" if tokens > room else ""
 
 
 def _sent(message: Message) -> str:

@@ -14,9 +14,11 @@ from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import LedgerError
 
 CHUNK = 1024 * 1024
-"""Bytes of one chunk; a payload may have 2 MB."""
-INLINE = 128 * 1024
-"""Bytes of all threads where payloads stay in history, which has them three times then. Longer ones are shortened."""
+"""Bytes of one chunk, as it is written; a payload may have 2 MB."""
+CARRIED = 1536 * 1024
+"""Bytes of all that is carried where payloads stay in history: a server takes 2 MB, and messages may still come in."""
+INLINE = 160 * 1024
+"""Bytes of all threads there: the history has them three times, so longer threads are made shorter."""
 
 
 async def seal(world: World, work: SealWork) -> Sealed:
@@ -34,10 +36,20 @@ async def seal(world: World, work: SealWork) -> Sealed:
             held = [(each, await world.ledger.items(run, each.head, each.behind)) for each in work.windows]
         except LedgerError as error:
             raise ApplicationError(str(error), type="LedgerError") from None
-        size = sum(_size(items) for _, items in held)
-        room = INLINE // max(1, len(held)) if size > INLINE and world.item_limit <= ITEM_LIMIT else 0
+        size = sum(_written(items) for _, items in held)
+        inline = world.item_limit <= ITEM_LIMIT
+        room = INLINE // max(1, len(held)) if inline and size > INLINE else 0
         for window, items in held:
             sealed = await _with(world, run, sealed, spec.agent(window.agent), window, items, room)
+    size = work.beside + sum(_written(list(chunk.items)) for chunk in sealed.chunks)
+    if inline and size > CARRIED:
+        raise ApplicationError(
+            f"to continue as new, the run would take {size} bytes along, {work.beside} of them beside its messages. At "
+            f"most {CARRIED} fit where large payloads stay in history. Set MAINSPRING_PAYLOADS, or give the agent a "
+            "smaller context.",
+            type="WindowTooLarge",
+            non_retryable=True,
+        )
     return sealed.model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
 
 
@@ -47,9 +59,9 @@ async def _with(  # noqa: PLR0917 - each is a part of the window
     """What is sealed, and this thread too; one with more bytes than there is room for (0: for any) is made shorter."""
     count = len(items) - len(window.behind)
     chain, loose = items[:count], items[count:]
-    if room and _size(chain) > room:
+    if room and _written(chain) > room:
         messages = tuple(Message.model_validate_json(item.text) for item in chain)
-        shorter = await shorten(world, agent, messages, [_size([item]) for item in chain], room)
+        shorter = await shorten(world, agent, messages, [_written([item]) for item in chain], room)
         cut, said = shorter.cut, shorter.summary
         chain = [*chain[: cut.start], make_item(shorter.note, run.key), *chain[cut.end :]]
         head = advance(Head(thread=window.head.thread), (item.digest for item in chain))
@@ -68,17 +80,19 @@ async def _with(  # noqa: PLR0917 - each is a part of the window
     return sealed.model_copy(update={"chunks": chunks})
 
 
-def _size(items: list[Item]) -> int:
-    return sum(len(item.text.encode()) for item in items)
+def _written(items: list[Item]) -> int:
+    """Bytes of items in a payload: the quotes in their texts are escaped there."""
+    return sum(len(item.model_dump_json().encode()) for item in items)
 
 
 def _chunks(thread: str, items: list[Item], *, loose: bool) -> list[Chunk]:
     chunks: list[list[Item]] = [[]]
     room = CHUNK
     for item in items:
-        room -= _size([item])
-        if room < 0 and chunks[-1]:
+        size = _written([item])
+        if size > room and chunks[-1]:
             chunks.append([])
-            room = CHUNK - _size([item])
+            room = CHUNK
+        room -= size
         chunks[-1].append(item)
     return [Chunk(thread=thread, items=tuple(each), loose=loose) for each in chunks if each]

@@ -46,6 +46,13 @@ class World:
         default_factory=OrderedDict[str, tuple[AgentSpec, Judge]]
     )
 
+    def too_large(self, text: str) -> str:
+        """Why a text is too large to be kept as an item, in words; "" where it is not."""
+        size = len(text.encode())
+        if size <= self.item_limit:
+            return ""
+        return f"has {size:,} bytes, and at most {self.item_limit:,} ({self.item_limit // 1024:,} KiB) are kept"
+
     def judge(self, agent: AgentSpec) -> Judge:
         """The compiled rules of an agent as its run was admitted with them."""
         known = self._judges.get(str(id(agent)))

@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
+from temporalio.converter import DataConverter
 
 from mainspring.core.turn import TABLES
 from mainspring.durable.graph import GRAPHS
@@ -27,7 +28,7 @@ from mainspring.replaying.recorded import (
 )
 from mainspring.replaying.sources import Entry
 from mainspring.replaying.watch import PATIENCE, Seen, watch
-from mainspring.serve import Project, data_converter
+from mainspring.serve import Project
 
 # How the SDK words a deviation. Where it comes to word it differently, its own words are shown.
 _MESSAGE = re.compile(r'message: "((?:[^"\\]|\\.)*)"')
@@ -40,6 +41,8 @@ _GETS_THROUGH = (
     "the run, then replay it again."
 )
 _BLOCKED = "[TMPRL1101]"
+_UNREAD = 'type: "PayloadError"'
+"""In the SDK's words where the storage of large payloads failed, which says nothing of the code."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,27 @@ class Verdict:
         return " ".join(part for part in (self.said, self.todo) if part)
 
 
-async def judge(entry: Entry, project: Project) -> Verdict:
-    """Replay a history on the code that is loaded, with the graphs of the project."""
+async def judge(entry: Entry, project: Project, converter: DataConverter) -> Verdict:
+    """Replay a history on the code that is loaded, with the graphs of the project.
+
+    The converter reads large payloads from where they are, and stores none: a replay leaves no traces.
+    """
     history = entry.history
     if history is None:
         return Verdict("unusable", said=entry.problem)
     count, problem = len(history.events), unusable(history)
     if problem:
         return Verdict("unusable", count, said=problem)
-    recorded = await read_steps(history, data_converter())
+    recorded = await read_steps(history, converter)
     if problem := foreign(history, recorded):
         return Verdict("unusable", count, said=problem)
     stuck = failed_task(history)
     with _serving(project):
-        seen = await watch(as_if_done(history, stuck) if stuck else history)
+        seen = await watch(as_if_done(history, stuck) if stuck else history, converter)
     if not seen.ended:
         problem = f"its replay did not end within {PATIENCE:.0f} s. The file may be damaged: save the history again."
+    elif _UNREAD in seen.failure:
+        problem = _words(seen.failure)
     elif found := _earliest(_failure(seen, history, recorded, project), _difference(seen, recorded)):
         event, said = found
         return Verdict("deviates", count, event, said, _todo(project, recorded, seen))

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
+from temporalio.converter import DataConverter
 from temporalio.exceptions import FailureError, is_cancelled_exception
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import (
@@ -28,7 +29,6 @@ from temporalio.worker import (
 
 from mainspring.durable.run import AnyRun
 from mainspring.replaying.recorded import Step, make_step
-from mainspring.serve import data_converter
 
 PATIENCE = 60.0
 """Seconds a replay may take. A damaged history makes the SDK wait for ever for what does not come."""
@@ -48,7 +48,7 @@ class Seen:
     ended: bool = False
 
 
-async def watch(history: WorkflowHistory) -> Seen:
+async def watch(history: WorkflowHistory, converter: DataConverter) -> Seen:
     """Replay a history; never raises for what the code does.
 
     In a thread of its own: a replay that the SDK never ends cannot be cancelled, only left.
@@ -57,7 +57,7 @@ async def watch(history: WorkflowHistory) -> Seen:
 
     def work() -> None:
         try:
-            asyncio.run(_replay(history, seen))
+            asyncio.run(_replay(history, converter, seen))
         except Exception as error:  # noqa: BLE001 - the SDK's own troubles with this history
             seen.failure, seen.ended = f"{type(error).__name__}: {error}", True
         with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
@@ -82,10 +82,10 @@ def _quiet() -> Generator[None]:
         logger.setLevel(level)
 
 
-async def _replay(history: WorkflowHistory, seen: Seen) -> None:
+async def _replay(history: WorkflowHistory, converter: DataConverter, seen: Seen) -> None:
     replayer = Replayer(
         workflows=[AnyRun],
-        data_converter=data_converter(),
+        data_converter=converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=[_Watching(seen)],
         runtime=_silent(),

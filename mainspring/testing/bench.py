@@ -16,6 +16,7 @@ from temporalio.exceptions import FailureError
 from temporalio.testing import TimeSkipper
 
 from mainspring.contracts import names
+from mainspring.contracts.carried import Exchange
 from mainspring.contracts.run import RunResult
 from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json
@@ -72,15 +73,29 @@ class TestRun:
         """Say how a call ended: `happened`, `not-happened` or `give-up`."""
         return await self.update(names.ANSWER, {"request": request.id, "outcome": outcome})
 
-    async def update(self, name: str, form: Json = None) -> str:
+    async def send(self, text: str, *, update_id: str = "") -> Exchange:
+        """Send a message to a session; gives its number, before it is answered."""
+        return Exchange.model_validate(await self._update(names.SEND, text, update_id))
+
+    async def reply(self, message: int) -> Exchange:
+        """What came of a message of a session, once it is answered (or has failed)."""
+        while True:
+            exchange = Exchange.model_validate(await self._update(names.REPLY, {"message": message}))
+            if exchange.status in ("answered", "failed"):
+                return exchange
+
+    async def update(self, name: str, form: Json = None, *, update_id: str = "") -> str:
         """Send any update, as the Web UI does.
 
         Raises:
             WorkflowUpdateFailedError: the run refused it.
         """
+        return str(await self._update(name, form, update_id))
+
+    async def _update(self, name: str, form: Json = None, update_id: str = "") -> Any:
         args = [] if form is None else [form]
         update: Any = self.handle.execute_update  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        return str(await update(name, args=args, result_type=str))
+        return await update(name, args=args, id=update_id or None)
 
     async def refusal_of(self, name: str, form: Json = None) -> str:
         """The sentence with which an update is refused.
@@ -89,7 +104,7 @@ class TestRun:
             AssertionError: it was accepted.
         """
         try:
-            accepted = await self.update(name, form)
+            accepted = await self._update(name, form)
         except WorkflowUpdateFailedError as error:
             return error.cause.message if isinstance(error.cause, FailureError) else str(error.cause)
         raise AssertionError(f"update {name!r} was accepted: {accepted}")
@@ -129,12 +144,15 @@ class Bench:
     async def start(
         self,
         what: Agent[Any] | Graph,
-        given: Json,
+        given: Json = None,
         *,
         model: Model | None = None,
         memory: Memory | None = None,
     ) -> TestRun:
-        """Start a run on a worker of its own; without a model, the agents' playbooks answer."""
+        """Start a run on a worker of its own; without an input it is a session.
+
+        Without a model, the agents' playbooks answer.
+        """
         project = Project(what, models={_MODEL: model} if model else {}, memory=memory)
         settings = self.settings(model=_MODEL if model else "playbook")
         await self.work(project, settings)
@@ -147,7 +165,8 @@ class Bench:
     async def submit(self, name: str, given: Json, task_queue: str) -> TestRun:
         """Start a run of a workflow type, as any client would."""
         run_id = f"{name}-{uuid.uuid4().hex[:8]}"
-        handle = await self.client.start_workflow(name, given, id=run_id, task_queue=task_queue)
+        args = [] if given is None else [given]
+        handle = await self.client.start_workflow(name, args=args, id=run_id, task_queue=task_queue)
         return TestRun(handle, self._skipper)
 
     def settings(self, *, model: str = "playbook") -> Settings:
@@ -159,6 +178,7 @@ class Bench:
         await self._stack.aclose()
 
 
-async def connect(address: str) -> Client:
-    """A client of the test's server, with the engine's converter."""
-    return await Client.connect(address, data_converter=data_converter())
+async def connect(address: str, folder: Path | None = None) -> Client:
+    """A client of the test's server, with the engine's converter; large payloads go to the state in `folder`."""
+    settings = Settings(state=folder) if folder else None
+    return await Client.connect(address, data_converter=data_converter(settings))

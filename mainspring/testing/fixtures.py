@@ -35,7 +35,7 @@ async def mainspring(temporal_server: "DevServer", tmp_path: Path) -> "AsyncGene
     """A bench on the real server: starts runs on workers of their own, which end with the test."""
     from mainspring.testing.bench import Bench, connect
 
-    bench = Bench(await connect(temporal_server.address), tmp_path / "state")
+    bench = Bench(await connect(temporal_server.address, tmp_path / "state"), tmp_path / "state")
     try:
         yield bench
     finally:

@@ -3,14 +3,17 @@
     with OpenAIServer(call("find_order", order=1042), say("It is on its way.")) as server:
         chat = ChatOpenAI(base_url=server.url, api_key="any", model="scripted", max_retries=0)
 
-Test side only: it lets a real provider client be tested without a key or a network.
+A client that asks for a stream gets one, word by word. Test side only: it lets a real provider client be tested
+without a key or a network.
 """
 
 import asyncio
 import json
+import re
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -27,22 +30,27 @@ PATH = "/v1/chat/completions"
 
 
 class HttpAnswer(NamedTuple):
-    """An answer as it goes over the wire."""
+    """An answer as it goes over the wire; after `stop` pieces nothing more comes."""
 
     status: int
     body: object
     headers: dict[str, str]
+    stop: int | None = None
 
 
 class OpenAIServer:
     """Answers chat completions by the steps of `mainspring.testing`, on a free port of this machine.
 
     Where scripts go by agent, the agent is the `model` of the request. `requests` keeps the body of
-    everything that was asked, oldest first; `url` is what a client takes as its base URL.
+    everything that was asked, oldest first; `url` is what a client takes as its base URL; `pace` is the pause in
+    seconds before each piece of a stream.
     """
 
-    def __init__(self, *steps: Step | Mapping[str, Sequence[Step]]) -> None:
+    def __init__(self, *steps: Step | Mapping[str, Sequence[Step]], pace: float = 0.0) -> None:
         self.requests: list[dict[str, Any]] = []
+        self._pace = pace
+        self._closed = threading.Event()
+        self._stop: int | None = None
         self._model = ScriptedModel(*steps)
         self._instead: deque[HttpAnswer] = deque()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -54,14 +62,22 @@ class OpenAIServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def answer_next(self, status: int, body: Json, headers: Mapping[str, str] | None = None) -> None:
-        """Answer the next request with exactly this instead of the script; several calls queue up."""
+        """Answer the next request with exactly this instead of the script; several calls queue up.
+
+        A chat completion is cut into pieces where the client asks for a stream.
+        """
         self._instead.append(HttpAnswer(status, body, dict(headers or {})))
+
+    def fall_silent(self, after: int = 0) -> None:
+        """Send the first pieces of every answer from now on and then nothing; without any, not even a status."""
+        self._stop = after
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._closed.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -70,10 +86,9 @@ class OpenAIServer:
         if path != PATH:
             return _failure(HTTPStatus.NOT_FOUND, f"this server has {PATH} only, not {path}")
         self.requests.append(body)
-        if self._instead:
-            return self._instead.popleft()
-        if body.get("stream"):
-            return _failure(HTTPStatus.BAD_REQUEST, "this server does not stream; leave 'stream' out")
+        return (self._instead.popleft() if self._instead else self._said(body))._replace(stop=self._stop)
+
+    def _said(self, body: dict[str, Any]) -> HttpAnswer:
         try:
             reply = asyncio.run(self._model.reply(_request(body)))
         except ModelError as error:
@@ -86,15 +101,34 @@ class OpenAIServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", "0"))
-                answer = server._answer(self.path, json.loads(self.rfile.read(length) or b"{}"))
-                payload = json.dumps(answer.body).encode()
+                asked = json.loads(self.rfile.read(length) or b"{}")
+                answer = server._answer(self.path, asked)
+                completion = cast("dict[str, Any]", answer.body or {})
+                streamed = bool(asked.get("stream")) and "choices" in completion
+                if answer.stop == 0:
+                    server._closed.wait()
+                    return
+                payload = b"" if streamed else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(payload)))
+                self.send_header("Content-Type", "text/event-stream" if streamed else "application/json")
+                if not streamed:
+                    self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
                 self.wfile.write(payload)
+                if streamed:
+                    self._stream(_pieces(completion, asked), answer.stop)
+
+            def _stream(self, pieces: Iterator[dict[str, Any]], stop: int | None) -> None:
+                for number, piece in enumerate(pieces):
+                    if server._closed.wait(None if number == stop else server._pace):
+                        return
+                    with suppress(ConnectionError):  # the client has gone: a time-out of its own
+                        self.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
+                        self.wfile.flush()
+                with suppress(ConnectionError):
+                    self.wfile.write(b"data: [DONE]\n\n")
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
                 """Nothing: a test's output is the test's."""
@@ -164,3 +198,24 @@ def _completion(reply: ModelReply, body: dict[str, Any]) -> dict[str, object]:
         ],
         "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said},
     }
+
+
+def _pieces(completion: dict[str, Any], asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same completion as a stream: word by word, each call's arguments in two parts, then why it ended."""
+    head = {key: completion[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    [choice] = completion["choices"]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += ({"content": word} for word in re.findall(r"\s*\S+|\s+$", message.get("content") or ""))
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        name, text = call["function"]["name"], call["function"]["arguments"]
+        half = len(text) // 2
+        first = {"index": index, "id": call["id"], "type": "function", "function": {"name": name, "arguments": ""}}
+        rest = ({"index": index, "function": {"arguments": part}} for part in (text[:half], text[half:]))
+        deltas += ({"tool_calls": [part]} for part in (first, *rest))
+    for delta in deltas:
+        yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield head | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}
+    options = cast("dict[str, Any]", asked.get("stream_options") or {})
+    if options.get("include_usage") and "usage" in completion:
+        yield head | {"choices": [], "usage": completion["usage"]}

@@ -49,6 +49,25 @@ async def test_continues_after_a_restart(tmp_path: Path):
         assert (await client.get_workflow_handle("kept").describe()).workflow_type == "waits-for-a-worker"
 
 
+async def test_killed_server_keeps_what_it_acknowledged(tmp_path: Path):
+    """What the server said it has done is there after a SIGKILL, though it is still in the log beside its file."""
+    async with DevServer(tmp_path, port=0, ui_port=0) as server:
+        client = await Client.connect(server.address)
+        for number in range(20):
+            await client.start_workflow("waits-for-a-worker", id=f"kept-{number}", task_queue="nobody")
+        assert server._process is not None
+        server._process.kill()
+        server._process.wait()
+        log = (tmp_path / "temporal.db-wal").stat().st_size
+        await server.stop()
+        await server.start()
+
+        client = await Client.connect(server.address)
+        kept = [(await client.get_workflow_handle(f"kept-{number}").describe()).id for number in range(20)]
+        assert log > 0
+        assert len(kept) == 20
+
+
 def test_usual_port_taken(taken_port: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Where the usual port is taken, and none was asked for, it takes a free one."""
     monkeypatch.setattr(devserver, "PORT", taken_port)

@@ -8,6 +8,7 @@ import pytest
 
 from mainspring import Agent, DefinitionError, SetupError, tool
 from mainspring.serve import Project, connect, load_project
+from mainspring.settings import read_settings
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 
@@ -64,7 +65,7 @@ async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TEMPORAL_ADDRESS", "localhost:1")
 
     with pytest.raises(SetupError, match=r"no Temporal server answers at localhost:1\. .*mainspring dev"):
-        await connect()
+        await connect(read_settings())
 
 
 async def test_a_tools_error_is_not_logged(mainspring: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from mainspring.settings import OTLP, read_settings
 def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without settings, and an environment without ours."""
     monkeypatch.chdir(tmp_path)
-    for name in ("MAINSPRING_MODEL", "MAINSPRING_STATE", "MAINSPRING_TASK_QUEUE", *OTLP):
+    for name in ("MAINSPRING_MODEL", "MAINSPRING_PAYLOADS", "MAINSPRING_STATE", "MAINSPRING_TASK_QUEUE", *OTLP):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

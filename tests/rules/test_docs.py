@@ -119,7 +119,7 @@ def wrong_with(words: list[str]) -> str:
     """Why a command line of a document could not be typed as it stands; empty where it could."""
     name, *rest = words
     if name == "make":
-        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         unknown = [word for word in rest if "=" not in word and word not in targets]
         return f"the Makefile has no target {unknown[0]!r}" if unknown else ""
     if name not in {"mainspring", "temporal"}:

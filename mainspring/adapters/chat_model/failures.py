@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, cast
 
+from mainspring.adapters.chat_model.limits import Limits
 from mainspring.adapters.chat_model.providers import PROVIDERS
 from mainspring.errors import ModelError
 
@@ -14,10 +15,11 @@ LONGEST = 300
 """Characters of a provider's own words that are kept."""
 
 
-def model_error(error: Exception, provider: str) -> ModelError:
+def model_error(error: Exception, provider: str, limits: Limits | None = None) -> ModelError:
     """The same failure in our words; by status where the provider answered, else by kind.
 
     No client's exception class is named here: they all carry `status_code`, and the rest is transport.
+    `limits` are those the client was given, where it was given any.
     """
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
@@ -26,9 +28,21 @@ def model_error(error: Exception, provider: str) -> ModelError:
         return ModelError(
             f"the chat model of {provider!r} cannot call tools. Choose a model that can.", retryable=False
         )
-    if "timeout" in type(error).__name__.lower():
+    kinds = [type(one).__name__ for one in _causes(error)]
+    if "ConnectTimeout" in kinds:
+        within = f" within {limits.connect:g} s" if limits else " in time"
+        return ModelError(f"the provider {provider!r} could not be reached{within} (connect time-out).")
+    if "timeout" in kinds[0].lower():
         return ModelError(f"the provider {provider!r} did not answer in time.")
     return ModelError(f"the provider {provider!r} could not be used: {type(error).__name__}: {_words(error)}")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and those it was raised from: a provider's client wraps what its transport says."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
+        causes.append(cause)
+    return causes
 
 
 def _answered(error: Exception, status: int, provider: str) -> ModelError:

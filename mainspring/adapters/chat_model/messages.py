@@ -10,10 +10,11 @@ from mainspring.core.answers import unfenced
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import ToolSpec
+from mainspring.errors import ModelError
 from mainspring.ports.model import ModelRequest
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
 UNPARSED = "__unparsed__"
 """Stands alone in the arguments of a call that was not JSON, so that the schema check shows it to the model."""
@@ -57,6 +58,40 @@ def calls_of(message: "AIMessage") -> tuple[ToolCall, ...]:
     return tuple(asked)
 
 
+def whole(pieces: "Sequence[AIMessageChunk]") -> "AIMessage":
+    """The message that its pieces make, read as strictly as one that came at once.
+
+    langchain completes JSON that was cut off and joins texts that are said twice, such as the name of the model: here
+    arguments that are no JSON object stay as they are, and what is said of the reply is what was said last.
+
+    Raises:
+        ModelError: there was no piece at all.
+    """
+    from langchain_core.messages import AIMessage
+    from langchain_core.messages.ai import add_ai_message_chunks
+
+    if not pieces:
+        raise ModelError("the model gave an empty reply.")
+    merged = add_ai_message_chunks(*pieces)
+    right: list[dict[str, Any]] = []
+    wrong: list[dict[str, Any]] = []
+    for made in merged.tool_call_chunks:
+        args = _object(made["args"] or "{}")
+        call = {"id": made["id"], "name": made["name"] or ""}
+        if args is None:
+            wrong.append(call | {"args": made["args"], "error": None, "type": "invalid_tool_call"})
+        else:
+            right.append(call | {"args": args})
+    about = {key: value for piece in pieces for key, value in piece.response_metadata.items() if value}
+    return AIMessage(
+        content=merged.content,
+        tool_calls=right,
+        invalid_tool_calls=wrong,
+        response_metadata=about,
+        usage_metadata=merged.usage_metadata,
+    )
+
+
 def text_of(message: "AIMessage", *, as_json: bool) -> str:
     """The text of a reply; where JSON was asked for, without the Markdown fence models like to add."""
     text = str(message.text)
@@ -89,6 +124,14 @@ def _one(message: Message, ids: dict[str, str]) -> "BaseMessage":
         # Not a system message: a note may hold what a customer once wrote, and not every provider takes a second one.
         return HumanMessage(f"[note, not written by the user]\n{message.text}")
     return HumanMessage(message.text)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text, strict=False)  # line breaks within a text are let through, as langchain does
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _sendable(name: str) -> str:

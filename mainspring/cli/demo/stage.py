@@ -70,7 +70,7 @@ async def set_up(project: Project, settings: Settings) -> AsyncGenerator[Stage, 
         with sink.MailSink(settings.state / "mail") as mails:
             # Set whatever was set before: the demo must never reach a real mail server.
             os.environ.update(SMTP_HOST=mails.host, SMTP_PORT=str(mails.port))
-            client = await connect()
+            client = await connect(settings)
             async with working(project, client, settings):
                 yield Stage(settings, server, client, shop, mails)
 

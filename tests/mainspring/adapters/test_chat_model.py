@@ -94,9 +94,18 @@ class TestReply:
         assert (made.name, made.args) == ("find_order", {"__unparsed__": '{"order": 7'})
 
     async def test_arguments_that_are_no_object(self, server):
-        """A reply that the client cannot read at all may be tried again."""
+        """Arguments that are JSON but no object stay visible too."""
         server.answer_next(200, completion({"tool_calls": [called("find_order", "[7]")]}, "tool_calls"))
-        assert (await failure(server)).retryable
+        [made] = (await client(server).reply(request())).calls
+        assert made.args == {"__unparsed__": "[7]"}
+
+    async def test_unreadable_when_not_streamed(self, server):
+        """A whole reply that the client cannot read at all may be tried again."""
+        server.answer_next(200, completion({"tool_calls": [called("find_order", "[7]")]}, "tool_calls"))
+        chat = ChatOpenAI(base_url=server.url, api_key="any", model="x", max_retries=0, disable_streaming=True)
+        with pytest.raises(ModelError) as caught:
+            await ChatModel(chat, provider="openai").reply(request())
+        assert caught.value.retryable
 
     async def test_ids_that_repeat(self, server):
         """Two calls under one id leave with an id each."""

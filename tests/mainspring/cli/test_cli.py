@@ -280,7 +280,7 @@ def test_doctor_finds_what_is_missing(tmp_path: Path, nowhere: str, monkeypatch:
     result = type_in("doctor")
 
     missing = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("missing")]
-    assert (result.exit_code, missing) == (1, ["state", "project", "server", "traces"])
+    assert (result.exit_code, missing) == (1, ["state", "large", "project", "server", "traces"])
     assert "Set MAINSPRING_STATE" in result.stdout
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from mainspring import Agent
+from mainspring import Agent, tool
 from mainspring.cli import app
 from mainspring.core import turn
 from mainspring.devserver import DevServer, temporal_binary
-from mainspring.testing import ScriptedModel, say
+from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
 
 HISTORIES = Path(__file__).parents[2] / "histories"
@@ -363,6 +363,32 @@ async def test_what_the_temporal_command_writes(greeted: TestRun, temporal_serve
     (project / "shown.json").write_bytes(shown)
 
     assert (await replayed("shown.json")).endswith("1 history: 1 ok.\n")
+
+
+@tool(effect="read")
+def report() -> str:
+    """Give more than history takes."""
+    return "A sentence. " * 12_000
+
+
+async def test_large_payloads(
+    mainspring: Bench, temporal_server: DevServer, project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A payload outside the history is read; where it is not there, no code is blamed. A replay stores nothing."""
+    reader: Agent[str] = Agent("reader", instructions="Read.", tools=[report])
+    run = await mainspring.start(reader, "Go.", model=ScriptedModel(call("report"), say("Done. " * 30_000)))
+    await run.result()
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.address)
+    monkeypatch.setenv("MAINSPRING_STATE", str(mainspring.folder))
+
+    assert "1 ok" in await replayed(run.handle.id, "--save", "saved")
+    kept = [each.name for each in (mainspring.folder / "payloads").iterdir()]
+    shutil.rmtree(mainspring.folder / "payloads")
+    result = await asyncio.to_thread(replay, "saved")
+
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "1 history: 1 not to be judged.")
+    assert f": a payload of run 'default/{run.handle.id}' is not in the folder" in result.stdout
+    assert kept == ["default"]
 
 
 async def test_an_unknown_run(greeted: TestRun):

@@ -19,6 +19,7 @@ from mainspring.effects.ledger import Ledger
 from mainspring.effects.world import World
 from mainspring.ports.model import ModelRequest
 from mainspring.serve import connect
+from mainspring.settings import read_settings
 from mainspring.telemetry.export import Exporter
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.scripted import Step
@@ -66,7 +67,7 @@ async def main() -> None:
             ledger=Ledger(limit=0),
         )
         worker = Worker(
-            await connect(),
+            await connect(read_settings()),
             task_queue=os.environ["LEDGER_QUEUE"],
             workflows=[AnyRun],
             activities=Activities(world).all(),

@@ -1,3 +1,5 @@
+import json
+
 import httpx
 import pytest
 
@@ -38,11 +40,36 @@ def test_answer_next(server):
     assert post(server).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"), [("/responses", {}, 404), ("/chat/completions", {"stream": True}, 400)]
-)
-def test_not_spoken(server, path, body, status):
+def streamed(server: OpenAIServer, **body) -> list[dict]:
+    """Ask for a stream; gives its pieces."""
+    lines = post(server, stream=True, **body).text.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+
+
+def test_stream(server):
+    """Who asks for a stream gets the same reply in pieces, and why it ended."""
+    choices = [piece["choices"][0] for piece in streamed(server, model="triage")]
+    assert "".join(choice["delta"].get("content", "") for choice in choices) == "refund"
+    assert choices[-1]["finish_reason"] == "stop"
+
+
+def test_streamed_call(server):
+    """A call comes with its name first, then its arguments in parts."""
+    calls = [c["delta"]["tool_calls"][0] for p in streamed(server) for c in p["choices"] if "tool_calls" in c["delta"]]
+    assert calls[0]["function"]["name"] == "find_order"
+    assert json.loads("".join(call["function"]["arguments"] for call in calls)) == {"order": 7}
+
+
+def test_streamed_usage(server):
+    """The tokens of a stream are counted where the client asks for them."""
+    whole = post(server).json()["usage"]
+    assert streamed(server, stream_options={"include_usage": True})[-1]["usage"] == whole
+    assert not any("usage" in piece for piece in streamed(server))
+
+
+def test_not_spoken(server):
     """What this server does not speak is refused in words."""
-    answer = post(server, path, **body)
-    assert answer.status_code == status
+    answer = post(server, "/responses")
+    assert answer.status_code == 404
     assert "this server" in answer.json()["error"]["message"]

@@ -1,7 +1,8 @@
 """Reads out of a run's history what its trace is made of. Neither side; decodes, decides nothing.
 
 Reading ends where the run schedules its `close`: that activity builds the last spans from the history up to there,
-so whoever builds them later must see no more.
+so whoever builds them later must see no more. Where the run goes on in another execution, people may decide in
+between, and who did so stands nowhere else: that is still read.
 """
 
 import re
@@ -51,6 +52,12 @@ OUTCOMES = {
     "workflow_execution_timed_out_event_attributes": "timed out",
     "workflow_execution_continued_as_new_event_attributes": "continued",
 }
+DECISIONS = {
+    "timer_fired_event_attributes",
+    "timer_canceled_event_attributes",
+    "workflow_execution_update_accepted_event_attributes",
+}
+"""Events that tell what became of a request to a person."""
 SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+), step (?P<step>[\d.]+)\)")
 """The summary of the timer that is a wait's deadline."""
 
@@ -150,6 +157,8 @@ class _Reader:
     async def read(self, event: HistoryEvent) -> bool:
         """Take in one event; true when there is no more to read."""
         which = event.WhichOneof("attributes") or ""
+        if self.facts.closing and which not in DECISIONS:
+            return False
         given = getattr(event, which) if which else None
         if which in OUTCOMES:
             self.facts.outcome, self.facts.ended = OUTCOMES[which], _time(event)
@@ -159,7 +168,7 @@ class _Reader:
             waiting = self._handlers[which](event, given)
             if waiting is not None:
                 await waiting
-        return self.facts.closing is not None
+        return self.facts.closing is not None and self.facts.closing.outcome != "continued"
 
     async def _started(self, event: HistoryEvent, given: Any) -> None:
         facts = self.facts

@@ -74,6 +74,25 @@ async def test_what_closes_a_run_is_seen_the_same_ever_after(refunded):
     assert [span.name for span in at_close] == ["invoke_agent refund-agent", "wait for a person: issue_refund"]
 
 
+async def test_who_decides_while_a_run_moves_on_is_told(script, said):
+    """A decision between the close of an execution and its end is in the trace: the next one does not know of whom."""
+    moving = script()
+    moving.admit()
+    moving.say("1", said("issue_refund", "ask", "over-50"))
+    timer = moving.wait("1", "issue_refund", "2")
+    moving.close("continued")
+    decided = moving.click(timer, "approve", {"request": "1"}, "temporal-cli:dana@desk")
+    moving.event("workflow_execution_continued_as_new")
+
+    trace = await moving.trace()
+    (wait,) = [span for span in trace.spans if a.ASKED in span.attributes]
+
+    assert wait.end == decided
+    assert wait.attributes[a.DECISION] == "approve"
+    assert wait.attributes[a.DECIDED_BY] == "claimed: temporal-cli:dana@desk"
+    assert trace.root.end is None
+
+
 async def test_no_span_holds_content(refunded):
     """Nothing a customer, model, tool, rule or approver said is in a span, nor whom the run is about."""
     assert any(b"Elm Street" in event.SerializeToString() for event in refunded.events)

@@ -65,12 +65,8 @@ class DevServer:
     An async context manager; `stop()` and `start()` again continue on the same file and ports.
     A port is taken as asked; None means the usual one (7233, Web UI 8233) or a free one where that is taken,
     0 means any free one. `options` are further options of `temporal server start-dev`, with their values.
-<<<<<<< HEAD
     The server ends with this process, however that ends. Killed, it loses nothing that it acknowledged; a power
     cut may take the last moments.
-=======
-    The server ends with this process, however that ends.
->>>>>>> sessions
     """
 
     def __init__(

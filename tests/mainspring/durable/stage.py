@@ -1,7 +1,7 @@
 """The stage for plans: a model and tools that do what the plan of their run says, and two workers on a real server.
 
-One worker has a cache, which is cleared at random; the other keeps neither texts nor runs from step to step, so each
-step reads the history and each task replays it. Runs continue as new after a few turns.
+One worker has a cache of texts, which is cleared at random; the other has none, so each step reads the history. Runs
+continue as new after a few turns.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from mainspring.effects.ledger import Ledger
 from mainspring.effects.world import World
 from mainspring.errors import ModelError
 from mainspring.ports.model import Model, ModelReply, ModelRequest
+from mainspring.serve import _drop_quietly
 from mainspring.telemetry.export import Exporter
 from tests.mainspring.durable.plans import Call, Line, Plan, reply_at, result
 
@@ -205,12 +206,13 @@ async def set_up(client: Client, folder: Path) -> AsyncGenerator[Stage]:
         patch.setattr(perform, "_FIRST_PAUSE", timedelta(milliseconds=20))
         patch.setattr(running, "_NOT_DONE_PAUSE", timedelta(milliseconds=20))
         patch.setattr(running, "LOCAL_LIMIT", timedelta(seconds=30))  # no read is slow for want of a processor
-        async with _worker(stage, "warm", LEDGER), _worker(stage, "cold", Ledger(limit=0), max_cached_workflows=1):
+        async with _worker(stage, "warm", LEDGER), _worker(stage, "cold", Ledger(limit=0)):
             yield stage
+        _drop_quietly()
 
 
 @asynccontextmanager
-async def _worker(stage: Stage, queue: str, ledger: Ledger, **more: int) -> AsyncGenerator[None]:
+async def _worker(stage: Stage, queue: str, ledger: Ledger) -> AsyncGenerator[None]:
     """A worker with this cache."""
     async with open_sqlite(stage.folder / f"{queue}.db") as memory:
         world = World(
@@ -230,6 +232,5 @@ async def _worker(stage: Stage, queue: str, ledger: Ledger, **more: int) -> Asyn
             workflows=[AnyRun],
             activities=Activities(world).all(),
             workflow_runner=UnsandboxedWorkflowRunner(),
-            **more,
         ):
             yield

@@ -151,7 +151,7 @@ async def test_a_pause_shows_on_the_runs_page(mainspring: Bench) -> None:
 
     assert paused.startswith("### Paused")
     assert "`resume`" in paused
-    assert going.startswith("Working:")
+    assert going.startswith("### Session")
 
 
 async def test_a_pause_that_comes_with_the_start_shows_too(with_start: WithStart) -> None:

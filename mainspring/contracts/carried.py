@@ -47,9 +47,7 @@ class Talk(Record):
 
 def behind(talk: Talk) -> tuple[str, ...]:
     """The digests of what is not in the thread yet, and whose texts only the history holds."""
-    answers = (call.answer for call in talk.turn.calls)
-    entries = (*talk.turn.new, *talk.turn.notes, *(answer for answer in answers if answer))
-    return tuple(dict.fromkeys(entry.digest for entry in entries if not entry.text))
+    return tuple(dict.fromkeys(entry.digest for entry in talk.turn.unread if not entry.text))
 
 
 def moved(talk: Talk, heads: Mapping[str, Head]) -> Talk:

@@ -51,7 +51,10 @@ class Call(Value):
 
 
 class Turn(Value):
-    """The state of one agent invocation. `thread` is the id of its step ("" at the top of a run)."""
+    """The state of one agent invocation. `thread` is the id of its step ("" at the top of a run).
+
+    `new` is what the model has not answered yet; `said` is the part of it that the exchange under way began with.
+    """
 
     version: int
     thread: str
@@ -61,6 +64,7 @@ class Turn(Value):
     limit: int
     head: Head
     new: tuple[Entry, ...] = ()
+    said: tuple[Entry, ...] = ()
     steps: int = 0
     replies: int = 0
     repairs: int = 0
@@ -68,6 +72,11 @@ class Turn(Value):
     calls: tuple[Call, ...] = ()
     notes: tuple[Entry, ...] = ()
     compacted: bool = False
+
+    @property
+    def unread(self) -> tuple[Entry, ...]:
+        """What the model has yet to answer: on its way to it, or the answer to a call that others still wait beside."""
+        return (*self.new, *(call.answer for call in self.calls if call.answer), *self.notes)
 
 
 class Begin(Value):
@@ -214,7 +223,13 @@ def with_notes(turn: Turn, command: CallModel) -> tuple[Turn, CallModel]:
 
 
 def _begin(turn: Turn, event: Begin) -> Move:
-    return _ask_model(_with(turn, new=event.new, replies=0, repairs=0, compacted=False))
+    # Calls of an exchange that failed are done all the same: without their results the model, and the rules, would
+    # take it that nothing was. What the user said then is not answered: they were told that it failed.
+    left = tuple(entry for entry in turn.new if entry not in turn.said)
+    left = left or tuple(call.answer for call in turn.calls if call.answer)
+    return _ask_model(
+        _with(turn, new=(*left, *event.new), said=event.new, replies=0, repairs=0, compacted=False),
+    )
 
 
 def _noted(turn: Turn, event: Noted) -> Move:

@@ -144,7 +144,7 @@ class Conversation:
             if tasks:  # a `once` call in flight is seen to its end, so that history tells how it ended
                 await asyncio.gather(*tasks, return_exceptions=True)
             while not self._events.empty():
-                self._leave(self._events.get_nowait()[0])
+                self._remember(*self._events.get_nowait())
 
     def _fold(self, command: Performed, event: Event | BaseException) -> tuple[Command, ...]:
         self._leave(command)
@@ -155,6 +155,12 @@ class Conversation:
             self._run.approvals.told(event.step, cast("AskPerson", command).kind)
         self._turn, commands = step(self._turn, event)
         return commands
+
+    def _remember(self, command: Performed, event: Event | BaseException) -> None:
+        """A step that ended after the exchange had failed: nothing follows, but the next exchange knows of it."""
+        self._leave(command)
+        if isinstance(event, Returned | Broke):
+            self._turn, _ = step(self._turn, event)
 
     def _leave(self, command: Performed) -> None:
         if self._passes_gate(command):

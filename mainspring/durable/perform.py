@@ -22,6 +22,7 @@ LOCAL_LIMIT = timedelta(seconds=2)
 GRACE = timedelta(seconds=5)
 """The effects side ends a call by its own time-out first; Temporal's is behind it."""
 
+_FIRST_PAUSE = timedelta(seconds=1)
 _ONCE = RetryPolicy(maximum_attempts=1)
 ResultT = TypeVar("ResultT")
 
@@ -80,7 +81,7 @@ async def perform(  # noqa: PLR0917 - what, with what, giving what, and how
         start_to_close_timeout=timedelta(seconds=plan.seconds) + GRACE,
         heartbeat_timeout=plan.heartbeat,
         retry_policy=RetryPolicy(
-            initial_interval=timedelta(seconds=1),
+            initial_interval=_FIRST_PAUSE,
             backoff_coefficient=plan.backoff,
             maximum_interval=plan.longest_pause,
             maximum_attempts=tries,

@@ -22,7 +22,7 @@ from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import failure
 from mainspring.durable.graph import hold_graph
 from mainspring.durable.running import Running, admit, admitted, text_of
-from mainspring.durable.session import Session, text_in
+from mainspring.durable.session import Session, check_text, taken
 from mainspring.durable.traffic import Traffic
 from mainspring.durable.updates import Updates
 from mainspring.errors import InputError
@@ -39,9 +39,9 @@ class AnyRun:
         """Updates may come before the first step, so what answers them is there first."""
         self._carried = read_carried(args)
         self._is_session = _is_session(self._carried, args)
-        self._updates = Updates(self._carried.updates if self._carried else ())
-        self._session = Session(self._carried.mail if self._carried else Mail())
         self._traffic = Traffic(lambda: is_full(self._updates.count))
+        self._updates = Updates(self._carried.updates if self._carried else (), self._traffic.look)
+        self._session = Session(self._carried.mail if self._carried else Mail())
         self._approvals = Approvals(self._updates)
         self._notes: list[str] = []
         self._running: Running | None = None
@@ -200,7 +200,7 @@ class AnyRun:
     @workflow.update(name=names.REPLY, description='The answer to a message, once it is there: {"message": 1}')
     async def reply(self, form: Any = None) -> Exchange:
         """Wait for the answer to a message; it comes back unanswered where the run continues as new meanwhile."""
-        self._updates.count += 1
+        self._updates.add()
         number = self._session.number_in(form)
         await workflow.wait_condition(lambda: not self._session.is_open(number) or self._traffic.draining)
         return self._session.exchange(number)
@@ -213,11 +213,11 @@ class AnyRun:
     @workflow.update(name=names.STEER, description='A note that the model reads before its next message: "…"')
     async def steer(self, form: Any = None) -> str:
         """Have the agents that are at work read a note before their next message."""
-        return self._updates.once(lambda: self._steer(text_in(form, "note", "steer")))
+        return self._updates.once(lambda: self._steer(taken(form, "note")))
 
     @steer.validator
     def _check_steer(self, form: Any = None) -> None:
-        text_in(form, "note", "steer")
+        check_text(form, "note", "steer")
 
     @workflow.update(name=names.PAUSE, description="Let no further step begin, until resume")
     async def pause(self) -> str:

@@ -54,6 +54,7 @@ _CLOSED: Any = Closing | None
 """What `close` gives; before local activities were, it gave nothing."""
 WorkT = TypeVar("WorkT", ModelCall, ToolWork)
 LeanT = TypeVar("LeanT", bound=StepWork)
+NewT = TypeVar("NewT", ModelCall, CompactWork, ToolWork)
 
 
 class Running:
@@ -105,6 +106,7 @@ class Running:
         """
         summary = f"{agent.name}: {agent.models[0]}"
         fast = self.local and agent.mode == "fast" and summary not in self.slow
+        call = self._by_reference(call, recorded=not fast)
         plan = Plan(
             names.CALL_MODEL,
             agent.model_timeout,
@@ -121,6 +123,7 @@ class Running:
             self.broken = True
             why = f"agent {agent.name!r}, step {call.step.id}: the model {agent.models[0]!r} failed: {cause_of(error)}"
             raise failure("ModelFailed", why) from None
+        self._recorded.update(entry.digest for entry in call.new)
         if answer.timing.end - answer.timing.start > LOCAL_LIMIT.total_seconds() * 1e9:
             self.slow.add(summary)
         if answer.item:
@@ -134,6 +137,7 @@ class Running:
             ApplicationError: ModelFailed, when every attempt failed.
         """
         plan = Plan(names.COMPACT, agent.model_timeout, _MODEL_TRIES, _MODEL_PAUSE)
+        work = self._by_reference(work)
         try:
             made = await perform(
                 plan, self._lean(work), Compaction, work.step.id, f"{agent.name}: {agent.shorten} the thread"
@@ -197,10 +201,7 @@ class Running:
         return await self._attempt(tool, work, local=local)
 
     async def _attempt(self, tool: ToolSpec, work: ToolWork, *, local: bool) -> ToolOutcome:
-        # A call that is run again finds its text in history, where the first attempt has put it.
-        new = tuple(Entry(digest=each.digest) if each.digest in self._recorded else each for each in work.new)
-        self._recorded.update(each.digest for each in new)
-        work = work.model_copy(update={"new": new})
+        work = self._by_reference(work)
         summary = f"{tool.name} ({tool.effect})"
         once = tool.effect == "once"
         plan = Plan(
@@ -267,6 +268,13 @@ class Running:
 
     def _lean(self, work: LeanT) -> LeanT:
         return work.lean(self.ref.name)
+
+    def _by_reference(self, work: NewT, *, recorded: bool = True) -> NewT:
+        """The work with a text only where this history has not got it; `recorded`: it will, by this request."""
+        new = tuple(Entry(digest=each.digest) if each.digest in self._recorded else each for each in work.new)
+        if recorded:
+            self._recorded.update(each.digest for each in new)
+        return work.model_copy(update={"new": new})
 
     def _by_value(self, work: WorkT) -> WorkT:
         return work.model_copy(update={"run": self.ref})

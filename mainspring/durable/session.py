@@ -50,28 +50,26 @@ class Session:
             finishing=self.finishing,
         )
 
-    def check(self, form: Any) -> str:
-        """The text of a message that may be taken.
+    def check(self, form: Any) -> None:
+        """Refuse a message that cannot be taken.
 
         Raises:
             ApplicationError: NotAccepted: no text, too much of it, too many waiting, or the session is to finish.
         """
-        text = text_in(form, "message", "send")
+        check_text(form, "message", "send")
         if self.finishing:
             raise failure("NotAccepted", "This session is finishing and takes no more messages. Start another.")
         if len(self._backlog) >= BACKLOG:
             raise failure("NotAccepted", f"{BACKLOG} messages wait already. Send this one once some are answered.")
         waiting = sum(len(each.text.encode()) for each in self._backlog)
-        if waiting + len(text.encode()) > WAITING:
+        if waiting + len(taken(form, "message").encode()) > WAITING:
             why = f"The messages that wait have {waiting} bytes, and at most {WAITING} fit."
             raise failure("NotAccepted", f"{why} Send this one once some are answered.")
-        return text
 
     def take(self, form: Any) -> Exchange:
-        """Put a message at the end of those that wait."""
-        text = self.check(form)
+        """Put a message that was checked at the end of those that wait."""
         self._count += 1
-        self._backlog.append(Letter(message=self._count, text=text))
+        self._backlog.append(Letter(message=self._count, text=taken(form, "message")))
         return self._note(Exchange(message=self._count))
 
     def number_in(self, form: Any) -> int:
@@ -123,8 +121,8 @@ class Session:
         return sum(len(self._exchanges[number].answer.encode()) for number in numbers)
 
 
-def text_in(form: Any, field: str, verb: str) -> str:
-    """The text of a form: a plain string, or an object with this field.
+def check_text(form: Any, field: str, verb: str) -> None:
+    """Refuse what is neither a plain string nor an object with this field.
 
     Raises:
         ApplicationError: NotAccepted, saying what would be right.
@@ -137,4 +135,11 @@ def text_in(form: Any, field: str, verb: str) -> str:
         raise failure("NotAccepted", f'{verb} needs a text: "…" or {{"{field}": "…"}}.')
     if (size := len(text.encode())) > LENGTH:
         raise failure("NotAccepted", f"The text has {size} bytes; {verb} takes at most {LENGTH}.")
-    return text
+
+
+def taken(form: Any, field: str) -> str:
+    """The text of a form that was checked.
+
+    The check is not made again here: this is replayed, and a limit that changes must not undo what was taken.
+    """
+    return cast("dict[str, str]", form)[field] if isinstance(form, dict) else cast("str", form)

@@ -21,7 +21,6 @@ class Traffic:
     @property
     def draining(self) -> bool:
         """Whether the run is to continue as new; once it is, no further step begins in this execution."""
-        self._draining = self._draining or self._full()
         return self._draining
 
     @property
@@ -33,9 +32,18 @@ class Traffic:
         """Let no further step begin: the run is to continue as new."""
         self._draining = True
 
+    def look(self) -> None:
+        """See how long the history is.
+
+        Only where something recorded has led: a condition that waits is looked at on other occasions too, such as a
+        query, and a replay has none of them.
+        """
+        self._draining = self._draining or self._full()
+
     async def enter(self) -> None:
         """Wait until a step may begin, and count it as under way until `leave`."""
-        if self.paused or self.draining:
+        self.look()
+        if self.paused or self._draining:
             await workflow.wait_condition(lambda: not (self.paused or self._draining))
         self._moving += 1
 

@@ -17,11 +17,12 @@ REMEMBERED = 1000
 
 
 class Updates:
-    """The updates this run has handled."""
+    """The updates this run has handled. `count` is how many this execution took, and `counted` is told of each."""
 
-    def __init__(self, handled: Iterable[Answered]) -> None:
+    def __init__(self, handled: Iterable[Answered], counted: Callable[[], None]) -> None:
         """Take up those of the execution before."""
         self.count = 0
+        self._counted = counted
         self._before = {each.id: each.answer for each in handled}
         self._handled: OrderedDict[str, str] = OrderedDict()
 
@@ -31,14 +32,19 @@ class Updates:
         info = workflow.current_update_info()
         return info is not None and info.id in self._before
 
+    def add(self) -> None:
+        """Count an update; the server takes so many in one execution, and then none."""
+        self.count += 1
+        self._counted()
+
     def once(self, handle: Callable[[], Any]) -> Any:
         """What the update in hand gives, by handling it or as it was given before."""
         info = workflow.current_update_info()
         if info is None:
             return handle()
+        self.add()
         if info.id in self._before:
             return json.loads(self._before[info.id])
-        self.count += 1
         given = handle()
         value = given.model_dump(mode="json") if hasattr(given, "model_dump") else given
         self._handled[info.id] = json.dumps(value)

@@ -1,7 +1,8 @@
 """Reads out of a run's history what its trace is made of. Neither side; decodes, decides nothing.
 
 Reading ends where the run schedules its `close`: that activity builds the last spans from the history up to there,
-so whoever builds them later must see no more.
+so whoever builds them later must see no more. Where the run was to go on in another execution, people may decide in
+between, and who did so stands nowhere else; and it may end all the same, and close again: that is still read.
 """
 
 import re
@@ -30,6 +31,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
+from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json
 from mainspring.errors import InputError
 from mainspring.telemetry.spans import Result, Work
@@ -51,6 +53,14 @@ OUTCOMES = {
     "workflow_execution_timed_out_event_attributes": "timed out",
     "workflow_execution_continued_as_new_event_attributes": "continued",
 }
+AFTER_CLOSE = {
+    "activity_task_scheduled_event_attributes",
+    "marker_recorded_event_attributes",
+    "timer_fired_event_attributes",
+    "timer_canceled_event_attributes",
+    "workflow_execution_update_accepted_event_attributes",
+}
+"""Events that tell more of an execution that was to go on in another: another `close`, and what people decided."""
 SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+), step (?P<step>[\d.]+)\)")
 """The summary of the timer that is a wait's deadline."""
 
@@ -71,7 +81,7 @@ class Activity:
 
 @dataclass
 class Wait:
-    """The timer behind a request to a person: when it was asked, and when the wait ended, if it did."""
+    """A request to a person, with the timer behind it: when it was asked, and when the wait ended, if it did."""
 
     request: str
     step: str
@@ -150,6 +160,8 @@ class _Reader:
     async def read(self, event: HistoryEvent) -> bool:
         """Take in one event; true when there is no more to read."""
         which = event.WhichOneof("attributes") or ""
+        if self.facts.closing and which not in AFTER_CLOSE:
+            return False
         given = getattr(event, which) if which else None
         if which in OUTCOMES:
             self.facts.outcome, self.facts.ended = OUTCOMES[which], _time(event)
@@ -159,7 +171,7 @@ class _Reader:
             waiting = self._handlers[which](event, given)
             if waiting is not None:
                 await waiting
-        return self.facts.closing is not None
+        return self.facts.closing is not None and self.facts.closing.outcome != "continued"
 
     async def _started(self, event: HistoryEvent, given: Any) -> None:
         facts = self.facts
@@ -170,6 +182,7 @@ class _Reader:
             carried = Carried.model_validate(values[0])
             if carried.run.first == facts.first:
                 facts.carried, facts.given = carried, carried.given
+                facts.waits.extend(_waits_on(each, event) for each in carried.questions.open)
                 return
         try:
             facts.given = read_input(values, facts.name)
@@ -238,9 +251,11 @@ class _Reader:
             at = _time(event)
             deadline = at + given.start_to_fire_timeout.ToNanoseconds()
             request, step, tool = match["request"], match["step"], match["tool"]
-            wait = Wait(request, step, tool, asked=at, event=event.event_id, deadline=deadline)
+            wait = next((each for each in self.facts.waits if each.request == request), None)
+            if wait is None:
+                wait = Wait(request, step, tool, asked=at, event=event.event_id, deadline=deadline)
+                self.facts.waits.append(wait)
             self._waits[event.event_id] = wait
-            self.facts.waits.append(wait)
 
     def _expired(self, event: HistoryEvent, given: Any) -> None:
         self._decided(event, given)
@@ -259,6 +274,12 @@ class _Reader:
 
     async def _decode(self, payloads: Sequence[Payload], kind: type[Any] | None = None) -> list[Any]:
         return await self._converter.decode(payloads, [kind] if kind else None)
+
+
+def _waits_on(request: Request, event: HistoryEvent) -> Wait:
+    """The wait for a request of the execution before. It has no timer here where a person decides at once."""
+    asked, deadline = int(request.asked * 1e9), int(request.deadline * 1e9)
+    return Wait(request.id, request.step, request.tool, asked=asked, event=event.event_id, deadline=deadline)
 
 
 def _time(event: HistoryEvent) -> int:

@@ -20,7 +20,6 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import Request
 from mainspring.core.spec import Spec
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry import ids
@@ -156,8 +155,6 @@ class _Projection:
         """The waits, each with the step that it held up: they are its siblings, under the same agent."""
         asks = sorted(self._asks(), key=lambda ask: ask.order)
         for wait in self._facts.waits:
-            if (carried := self._carried(wait.request)) is not None:
-                wait.asked = int(carried.asked * 1e9)
             ask = next((ask for ask in asks if ask.step == wait.step), None)
             if ask:
                 asks.remove(ask)
@@ -183,11 +180,6 @@ class _Projection:
             own=own,
             under=ids.parent_step(wait.step),
         )
-
-    def _carried(self, request: str) -> Request | None:
-        """A request that the execution before asked."""
-        carried = self._facts.carried
-        return next((each for each in carried.questions.open if each.id == request), None) if carried else None
 
     def _asks(self) -> Iterable[_Ask]:
         """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""

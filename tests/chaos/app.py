@@ -29,7 +29,7 @@ MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 THINKS = 0.4
 """Seconds that the slow model takes: several workflow-task heartbeats pass in such a run."""
 
-CONTEXT = 400
+CONTEXT = 900
 """Tokens that the model of `compact` may be given."""
 
 _world: list[World] = []
@@ -44,6 +44,12 @@ def live_in(world: World) -> None:
 async def look(number: int) -> int:
     """Look at a gauge."""
     return 2 * number
+
+
+@tool(effect="read")
+async def study(number: int) -> str:
+    """Read a gauge's log, which is long."""
+    return f"{2 * number}" + " and so on" * 50
 
 
 @tool(effect="idempotent")
@@ -63,7 +69,7 @@ async def pay(cents: int, context: Context) -> str:
     return f"paid {cents} cents, and the receipt for it lies in the very first drawer"
 
 
-EFFECTS = {each.name: each.spec.effect for each in (look, send, pay)}
+EFFECTS = {each.name: each.spec.effect for each in (look, study, send, pay)}
 
 
 @dataclass(frozen=True)
@@ -171,9 +177,9 @@ def _long(mode: Mode) -> Case:
 
 def _compact(mode: Mode) -> Case:
     """A thread that outgrows its model's context, so that it is summarised, with calls of each effect in it."""
-    agent = _agent("compact", mode, [look, send, pay], context=CONTEXT)
-    looks = [call("look", number=number) for number in range(5)]
-    return Case(agent, {agent.name: _follow(call("send", letter="a"), *looks[:3], call("pay", cents=2), *looks[3:])})
+    agent = _agent("compact", mode, [study, send, pay], context=CONTEXT)
+    logs = [call("study", number=number) for number in range(5)]
+    return Case(agent, {agent.name: _follow(call("send", letter="a"), *logs[:3], call("pay", cents=2), *logs[3:])})
 
 
 def _chat(mode: Mode) -> Case:

@@ -116,7 +116,8 @@ def _places(seen: Seen, tools: dict[str, str]) -> Iterator[str]:
 
 def _promised(seen: Seen) -> Iterator[str]:
     """What the mode's row promises of work that had finished."""
-    gaps = _losses(seen)
+    slow = _slow(seen)
+    gaps = [*seen.gaps, *slow]
     made: dict[Step, list[Attempt]] = {}
     for each in seen.attempts:
         if each.type in CALLS:
@@ -134,14 +135,15 @@ def _promised(seen: Seen) -> Iterator[str]:
             when = ", ".join(f"{gap.start - _end(each):.2f} s before a disturbance" for gap in seen.gaps)
             yield f"{each.type} {each.step} was repeated, though it had finished {when}"
     local = [each for each in lost if each.local]
-    yield from _unrecorded(seen, local)
+    yield from _unrecorded(seen, slow, local)
     yield from _within_a_heartbeat(gaps, local) if seen.mode == "fast" else _within_a_turn(seen, gaps, local)
 
 
-def _losses(seen: Seen) -> list[Gap]:
-    """When something may have been lost: the disturbances, and workflow tasks that a busy machine was too slow for."""
-    slow = [Gap(task.start, task.end) for task in seen.tasks if not task.done]
-    return [*seen.gaps, *(each for each in slow if not any(each.start <= gap.start <= each.end for gap in seen.gaps))]
+def _slow(seen: Seen) -> list[Gap]:
+    """Workflow tasks that a busy machine was too slow for; the worker hears of it only when it reports its work."""
+    tasks = [task for task in seen.tasks if not task.done]
+    own = [task for task in tasks if not any(task.start <= gap.start <= task.end for gap in seen.gaps)]
+    return [Gap(task.start, task.end + SLACK) for task in own]
 
 
 def _for_nothing(attempts: list[Attempt], *, known: bool) -> list[Attempt]:
@@ -154,9 +156,11 @@ def _end(attempt: Attempt) -> float:
     return attempt.ended or 0.0
 
 
-def _unrecorded(seen: Seen, lost: list[Attempt]) -> Iterator[str]:
+def _unrecorded(seen: Seen, slow: list[Gap], lost: list[Attempt]) -> Iterator[str]:
     """A local activity is recorded with the workflow task in which it was made."""
     for each in lost:
+        if any(gap.start <= each.began <= gap.end for gap in slow):
+            continue
         tasks = [task for task in seen.tasks if task.done and task.start <= each.began]
         later = max((task.end for task in tasks), default=0.0) - _end(each)
         if later > REPORTING:

@@ -79,9 +79,13 @@ class Nursery:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()  # the workers die with it
-        await self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()  # then it ends, and its workers with it
+        try:
+            await asyncio.wait_for(self._process.wait(), 5)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
         self._reader.cancel()
 
     async def spawn(self, order: Order) -> Child:

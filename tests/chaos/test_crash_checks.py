@@ -123,6 +123,7 @@ def test_in_turn_the_reads_of_one_turn_may_be_repeated(steps: tuple[str, str], w
         (90.0, (), True),
         (97.5, (Task(97.0, 99.5, done=True),), True),
         (90.0, (Task(89.0, 91.0, done=False),), False),
+        (91.5, (Task(89.0, 91.0, done=False), Task(91.2, 94.0, done=True)), False),
     ],
 )
 def test_in_fast_what_a_heartbeat_may_lose_is_repeated(ended: float, tasks: tuple[Task, ...], wrong: bool) -> None:

@@ -41,6 +41,11 @@ class Report:
     asked: int = 0
     seconds: float = 0.0
 
+    @property
+    def calm(self) -> bool:
+        """Whether the machine was quick enough for every workflow task, so that the run went as it usually does."""
+        return self.seen is not None and all(task.done for task in self.seen.tasks)
+
 
 async def look_at(ground: Ground, play: Play, result: Any) -> Seen:
     """Everything that is known of a run that has ended."""

@@ -5,17 +5,18 @@ Graphs are replayed code, so the ones of these histories live in this file and d
 
 import contextlib
 import operator
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
-from temporalio.client import WorkflowFailureError
+from temporalio import activity
+from temporalio.client import WorkflowFailureError, WorkflowHistory
 
-from mainspring import Agent, Graph, NotDone, ask, tool, use
-from mainspring.testing import ScriptedModel, call, calls, say
+from mainspring import Agent, Context, Graph, NotDone, ask, tool, use
+from mainspring.testing import ScriptedModel, call, calls, delay, say
 from mainspring.testing.bench import Bench, TestRun
 
 
@@ -35,15 +36,37 @@ def pay(amount_cents: int) -> str:
     return "paid"
 
 
+@tool(effect="read")
+def look_again(number: int) -> int:
+    """Look up a number; as a local activity that fails."""
+    if activity.info().is_local:
+        raise RuntimeError("connection lost")
+    return number
+
+
+@tool(effect="once")
+def charge(context: Context) -> str:
+    """Charge; the first time ends in a way nobody knows."""
+    if context.fence == 1:
+        raise RuntimeError("connection lost")
+    return f"charged at {context.fence}"
+
+
 class Report(BaseModel):
     """A typed answer."""
 
     total: int
 
 
-clerk: Agent[str] = Agent("clerk", instructions="Work.", description="Pays.", tools=[look_up, pay])
-boss: Agent[str] = Agent("boss", instructions="Lead.", tools=[clerk])
-reporter: Agent[Report] = Agent("reporter", instructions="Report.", result=Report)
+# Their histories were recorded before there were other modes.
+clerk: Agent[str] = Agent("clerk", instructions="Work.", description="Pays.", tools=[look_up, pay], mode="step")
+boss: Agent[str] = Agent("boss", instructions="Lead.", tools=[clerk], mode="step")
+reporter: Agent[Report] = Agent("reporter", instructions="Report.", result=Report, mode="step")
+
+reader: Agent[str] = Agent("reader", instructions="Read.", tools=[look_up, look_again, charge, pay], max_steps=60)
+runner: Agent[str] = Agent("runner", instructions="Run.", tools=[look_up, pay], mode="fast")
+packer: Agent[str] = Agent("packer", instructions="Pack.", tools=[look_up], context=300, shorten="summarise")
+talker: Agent[str] = Agent("talker", instructions="Talk.", tools=[pay])
 
 
 class State(TypedDict, total=False):
@@ -167,6 +190,107 @@ async def _graph_run(bench: Bench) -> TestRun:
     return run
 
 
+async def _turn(bench: Bench) -> TestRun:
+    reads = calls(call("look_up", number=1), call("look_up", number=2))
+    mixed = calls(call("look_up", number=3), call("pay", amount_cents=2))
+    run = await bench.start(reader, "read", model=ScriptedModel(reads, mixed, call("look_up", number=4), say("Read.")))
+    await run.approve((await run.waiting())[0])
+    return run
+
+
+async def _fast(bench: Bench) -> TestRun:
+    """Started plainly, so it moves over; its model is slow enough for the results to be recorded bit by bit."""
+    slow = [delay(0.9, call("look_up", number=number)) for number in range(4)]
+    run = await bench.start(runner, "run", model=ScriptedModel(*slow, call("pay", amount_cents=2), say("Run.")))
+    await run.approve((await run.waiting())[0])
+    return run
+
+
+async def _local_fallback(bench: Bench) -> TestRun:
+    return await bench.start(reader, "read", model=ScriptedModel(call("look_again", number=1), say("Read.")))
+
+
+async def _compacted(bench: Bench) -> TestRun:
+    looks = [call("look_up", number=number) for number in range(8)]
+    script = ScriptedModel(*(_or_summary(each) for each in looks), say("Packed."))
+    return await bench.start(packer, "pack " * 20, model=script)
+
+
+def _or_summary(step: Any) -> Callable[[Any], Any]:
+    return lambda request: say("Numbers.") if request.instructions.startswith("Summarise") else step
+
+
+async def _continued(bench: Bench) -> TestRun:
+    """A person is asked in the first execution, and decides in the second."""
+    looks = [call("look_up", number=number) for number in range(4)]
+    asked = calls(call("pay", amount_cents=2), call("pay", amount_cents=4))
+    run = await bench.start(reader, "read", model=ScriptedModel(*looks, asked, call("look_up", number=9), say("Read.")))
+    await run.waiting(2)
+    await _moved(run)
+    first, second = await run.waiting(2)
+    await run.deny(second, "not this one")
+    await run.approve(first)
+    return run
+
+
+async def _graph_continued(bench: Bench) -> TestRun:
+    run = await bench.start(process, "7", model=ScriptedModel({"clerk": [say("All looked up.")]}))
+    await run.waiting()
+    await _moved(run)
+    await run.approve((await run.waiting())[0])
+    return run
+
+
+async def _session_continued(bench: Bench) -> TestRun:
+    run = await bench.start(talker, {"user": "ada"}, model=ScriptedModel(*[say(f"Answer {n}.") for n in range(9)]))
+    for number in range(2):
+        await run.reply((await run.send(f"message {number}")).message)
+    await run.update("pause")
+    await run.send("message 2")
+    await run.update("steer", "Be brief.")
+    await _moved(run, "pause")
+    await run.update("resume")
+    await run.reply((await run.send("message 3")).message)
+    await run.update("finish")
+    return run
+
+
+async def _moved(run: TestRun, poke: str = "resume") -> None:
+    """Until the run has continued as new; it looks at the length of its history when something comes."""
+    while (await run.handle.describe()).run_id == run.handle.first_execution_run_id:
+        await run.update(poke)
+
+
+async def _session(bench: Bench) -> TestRun:
+    script = ScriptedModel(say("Hello."), call("pay", amount_cents=2), say("Paid."), say("Bye."))
+    run = await bench.start(talker, model=script)
+    await run.reply((await run.send("Hello")).message)
+    await run.send("Pay")
+    await run.send("And good bye")
+    await run.approve((await run.waiting())[0])
+    await run.update("finish")
+    await run.refusal_of("send", "too late")
+    return run
+
+
+async def _steered_and_paused(bench: Bench) -> TestRun:
+    run = await bench.start(talker, "pay", model=ScriptedModel(call("pay", amount_cents=2), say("Paid.")))
+    (request,) = await run.waiting()
+    await run.update("pause")
+    await run.update("steer", {"note": "Be brief."})
+    await run.approve(request)
+    await run.update("resume")
+    return run
+
+
+async def _fenced(bench: Bench) -> TestRun:
+    run = await bench.start(reader, "charge", model=ScriptedModel(call("charge"), say("Charged.")))
+    await run.approve((await run.waiting())[0])
+    (unknown,) = await _until(run, "outcome", 1)
+    await run.answer(unknown, "not-happened")
+    return run
+
+
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "approved": _approved,
     "denied-by-button": _denied_by_button,
@@ -180,14 +304,32 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "cancelled": _cancelled,
     "agent-as-tool": _agent_as_tool,
     "graph": _graph_run,
+    "turn": _turn,
+    "fast": _fast,
+    "local-fallback": _local_fallback,
+    "compacted": _compacted,
+    "continued": _continued,
+    "graph-continued": _graph_continued,
+    "session-continued": _session_continued,
+    "session": _session,
+    "steered-and-paused": _steered_and_paused,
+    "fenced": _fenced,
 }
-"""By name of the file that holds the history."""
+"""By name of the file that holds the history: of the newest execution, where there are several."""
+SUGGESTED = ("continued", "graph-continued", "session-continued")
+"""Those that continue as new, because the server suggests it: usually after thousands of events, here after fifty."""
+FIRST = {name: f"{name}-first" for name in ("fast", *SUGGESTED)}
+"""Those of two executions: the name of the file that holds the first."""
+EXECUTIONS = (*SCENARIOS, *FIRST.values())
 
 
-async def recorded(bench: Bench) -> AsyncIterator[tuple[str, str]]:
-    """Play every scenario to its end; gives its name and its history as JSON."""
-    for name, play in SCENARIOS.items():
-        run = await play(bench)
+async def recorded(bench: Bench, names: Collection[str]) -> AsyncIterator[tuple[str, WorkflowHistory]]:
+    """Play these scenarios to their end; gives names and histories."""
+    for name in names:
+        run = await SCENARIOS[name](bench)
         with contextlib.suppress(WorkflowFailureError):  # some scenarios are about failing
             await run.result()
-        yield name, (await run.history()).to_json()
+        yield name, await run.history()
+        if name in FIRST:
+            first = bench.client.get_workflow_handle(run.handle.id, run_id=run.handle.first_execution_run_id)
+            yield FIRST[name], await first.fetch_history()

@@ -13,6 +13,7 @@ from mainspring.durable import continuing
 from mainspring.ports.model import Model
 from mainspring.serve import Project
 from mainspring.testing.bench import Bench, TestRun
+from tests.mainspring.durable.reading import until
 
 Move = Callable[..., Awaitable[None]]
 WithStart = Callable[..., Awaitable[tuple[TestRun, Any]]]
@@ -27,10 +28,13 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Move:
 
     async def moved(run: TestRun, poke: str = "resume") -> None:
         before = (await run.handle.describe()).run_id
+
+        async def has_moved() -> bool:
+            return (await run.handle.describe()).run_id != before
+
         monkeypatch.setattr(continuing, "EVENTS", len((await run.history()).events))
         await run.update(poke)
-        while (await run.handle.describe()).run_id == before:
-            pass
+        await until(has_moved)
         monkeypatch.setattr(continuing, "EVENTS", 2500)
 
     return moved

@@ -1,14 +1,25 @@
 """Reads what there is of a run, for the tests beside it: its steps and how each was made, its messages, its page."""
 
+import asyncio
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowHistory
 
 from mainspring.contracts.carried import Exchange
 from mainspring.testing.bench import TestRun
+
+T = TypeVar("T")
+
+
+async def until(find: Callable[[], Awaitable[T]]) -> T:
+    """What is looked for, once it is there: what is not there after a minute will not come."""
+    async with asyncio.timeout(60):
+        while not (found := await find()):
+            pass
+    return found
 
 
 def steps(history: WorkflowHistory) -> list[str]:

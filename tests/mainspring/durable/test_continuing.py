@@ -13,9 +13,9 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 from temporalio.client import WorkflowFailureError
 
-from mainspring import Agent, Graph, ask, tool, use
+from mainspring import Agent, Context, Graph, ask, tool, use
 from mainspring.core.spec import Mode
-from mainspring.core.tool import Context, Tool
+from mainspring.core.tool import Tool
 from mainspring.durable import continuing, running
 from mainspring.effects import seal
 from mainspring.ports.model import ModelRequest
@@ -24,7 +24,7 @@ from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench, TestRun
 from mainspring.testing.scripted import Step
 from tests.mainspring.durable.conftest import Move
-from tests.mainspring.durable.reading import card, executions, started, steps
+from tests.mainspring.durable.reading import card, executions, started, steps, until
 
 MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 
@@ -203,8 +203,7 @@ async def test_a_late_click_is_answered_in_a_later_execution(mainspring: Bench, 
     run = await mainspring.start(pilot(), "Go", model=model)
     await run.waiting()
     await run.update("deny 1: no reason given")
-    while (await run.waiting())[0].id == "1":
-        pass
+    await asked_for(run, id="2")
 
     await move(run)
 
@@ -252,7 +251,7 @@ async def test_a_question_about_an_outcome_waits_on(mainspring: Bench, move: Mov
     fences: list[int] = []
     run = await mainspring.start(pilot(lost_once(fences)), "Go", model=ScriptedModel(call("fire"), tells))
     await run.approve((await run.waiting())[0])
-    request = await outcome(run)
+    request = await asked_for(run, kind="outcome")
 
     await move(run)
     await run.answer(request, "not-happened")
@@ -272,11 +271,14 @@ async def asked(run: TestRun) -> list[str]:
     return sorted(found)
 
 
-async def outcome(run: TestRun) -> Any:
-    """The question about an outcome, once it is asked."""
-    while (request := (await run.waiting())[0]).kind != "outcome":
-        pass
-    return request
+async def asked_for(run: TestRun, **wanted: str) -> Any:
+    """The first question to a person, once it is one like this."""
+
+    async def find() -> Any:
+        first = (await run.waiting())[0]
+        return first if wanted.items() <= first.model_dump().items() else None
+
+    return await until(find)
 
 
 # Graphs
@@ -376,7 +378,7 @@ async def test_a_graphs_call_that_is_run_again_has_a_higher_fence(
     fences: list[int] = []
     run = await fired(mainspring, fences)
     await run.approve((await run.waiting())[0])
-    request = await outcome(run)
+    request = await asked_for(run, kind="outcome")
 
     if moves:
         await move(run)
@@ -393,7 +395,7 @@ async def test_a_call_that_no_person_approved_has_a_higher_fence_too(mainspring:
     fences: list[int] = []
     run = await fired(mainspring, fences, rules=rules)
 
-    await run.answer(await outcome(run), "not-happened")
+    await run.answer(await asked_for(run, kind="outcome"), "not-happened")
 
     assert (await run.result()).answer == "fired"
     assert fences == [1, 2]
@@ -404,7 +406,7 @@ async def test_an_answer_just_before_the_move_counts_once(mainspring: Bench, mov
     fences: list[int] = []
     run = await fired(mainspring, fences)
     await run.approve((await run.waiting())[0])
-    request = await outcome(run)
+    request = await asked_for(run, kind="outcome")
     await run.update("pause")
     await run.answer(request, "not-happened")
 

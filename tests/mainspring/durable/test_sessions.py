@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 
-from mainspring import Agent, tool
+from mainspring import Agent, Context, tool
 from mainspring.core.canonical import Json
-from mainspring.core.tool import Context, Tool
+from mainspring.core.tool import Tool
 from mainspring.durable import session
 from mainspring.ports.model import ModelRequest
 from mainspring.testing import ScriptedModel, call, fail, say

@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -53,7 +54,8 @@ def tells(request: ModelRequest) -> Step:
 async def main() -> None:
     """Work until killed."""
     model = ScriptedModel(*[counts] * TURNS, tells)
-    counter = Agent("counter", instructions="Count.", tools=[count])
+    mode: Any = os.environ["LEDGER_MODE"]
+    counter = Agent("counter", instructions="Count.", tools=[count], mode=mode)
     async with open_sqlite(Path(tempfile.mkdtemp()) / "memory.db") as memory:
         world = World(
             agents={"counter": counter},

@@ -33,9 +33,10 @@ RUN = RunRef(name="counter", first="first-run", key=KEY, spec="no spec")
 
 
 @contextmanager
-def worker(server: DevServer, queue: str, log: Path) -> Iterator[None]:
+def worker(server: DevServer, queue: str, log: Path, mode: str = "step") -> Iterator[None]:
     """A worker process that remembers nothing from call to call; killed in the end."""
-    environment = {**os.environ, **server.environment, "LEDGER_QUEUE": queue, "PYTHONPATH": str(ROOT)}
+    own = {"LEDGER_QUEUE": queue, "LEDGER_MODE": mode, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **server.environment, **own}
     command = [sys.executable, str(Path(__file__).with_name("forgetful_worker.py"))]
     with log.open("ab") as file:
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)

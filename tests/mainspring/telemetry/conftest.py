@@ -8,6 +8,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 
+from mainspring.contracts.carried import Carried, Questions
 from mainspring.contracts.run import RunInput, Totals
 from mainspring.contracts.steps import (
     Admission,
@@ -23,7 +24,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import Permit
+from mainspring.core.approvals import Permit, Request
 from mainspring.core.ledger import Head, Item, Link
 from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.core.turn import CallVerdict
@@ -39,7 +40,9 @@ SECRET = "Ada Lovelace, 12 Elm Street"
 class Script:
     """Writes a history; each call is one event (or the pair an activity makes), one second after the one before."""
 
-    def __init__(self, name: str = "refund-agent", kind: str = "agent", **given: str) -> None:
+    def __init__(
+        self, name: str = "refund-agent", kind: str = "agent", carried: dict[str, Any] | None = None, **given: str
+    ) -> None:
         self.events: list[HistoryEvent] = []
         self.kind = kind
         self.given = RunInput.model_validate({"input": SECRET, "user": "ada", **given})
@@ -47,7 +50,7 @@ class Script:
         self.ref = self.ref.model_copy(update={k: v for k, v in given.items() if k in RunRef.model_fields})
         started = self.event("workflow_execution_started", first_execution_run_id=FIRST, workflow_id="wf-1")
         started.workflow_type.name = name
-        started.input.payloads.extend(self.encode(self.given))
+        started.input.payloads.extend(self.encode(self.carried(carried) if carried else self.given))
 
     @property
     def now(self) -> int:
@@ -57,6 +60,16 @@ class Script:
     def encode(self, *values: Any) -> list[Payload]:
         """Payloads as the engine's converter makes them."""
         return list(pydantic_data_converter.payload_converter.to_payloads(values))
+
+    def carried(self, asked: dict[str, Any]) -> Carried:
+        """What the execution before left: the spec, and one open request for a refund, asked half a second in."""
+        request = Request.model_validate(
+            {"agent": self.ref.name, "tool": "issue_refund", "args": {}, "args_digest": "a", "reason": SECRET}
+            | {"asked": 0.5, "deadline": 3600.5}
+            | asked
+        )
+        questions = Questions(asked=1, open=(request,))
+        return Carried(carried=1, run=self.ref, given=self.given, spec=self.spec(), questions=questions)
 
     def event(self, kind: str, **values: Any) -> Any:
         """Add an event; gives its attributes."""
@@ -91,18 +104,21 @@ class Script:
         """From half a second ago to a tenth before the next event."""
         return Timing(start=self.now + SECOND // 2, end=self.now + SECOND - SECOND // 10)
 
-    def admit(self, **values: Any) -> tuple[AdmitRequest, Admission]:
-        """The admission, with a spec that has one `read` and one `once` tool."""
+    def spec(self) -> Item:
+        """A spec that has one `read` and one `once` tool."""
         tools = tuple(
             ToolSpec(name=name, description="", input_schema={}, effect=effect)
             for name, effect in (("find_order", "read"), ("issue_refund", "once"))
         )
         agent = AgentSpec(name=self.ref.name, instructions=SECRET, models=("playbook",), tools=tools)
         spec = Spec.model_validate({"name": self.ref.name, "kind": self.kind, "agents": (agent,), "turn": 1})
+        return Item(digest="d", text=spec.model_dump_json())
+
+    def admit(self, **values: Any) -> tuple[AdmitRequest, Admission]:
+        """The admission."""
         request = AdmitRequest(name=self.ref.name, first=FIRST, input=self.given)
         scheduled = self.schedule("admit", "admit", request)
-        item = Item(digest="d", text=spec.model_dump_json())
-        return request, self.complete(scheduled, Admission(key="k", spec=item, timing=self.timing(), **values))
+        return request, self.complete(scheduled, Admission(key="k", spec=self.spec(), timing=self.timing(), **values))
 
     def model_call(self, step: str, agent: str = "refund-agent", node: str = "") -> ModelCall:
         """Ask a model."""

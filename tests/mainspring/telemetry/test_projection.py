@@ -74,6 +74,56 @@ async def test_what_closes_a_run_is_seen_the_same_ever_after(refunded):
     assert [span.name for span in at_close] == ["invoke_agent refund-agent", "wait for a person: issue_refund"]
 
 
+def moving(script, said):
+    """An execution that a person is asked in, and that closes to go on in another; and the timer of the request."""
+    run = script()
+    run.admit()
+    run.say("1", said("issue_refund", "ask", "over-50"))
+    timer = run.wait("1", "issue_refund", "2")
+    run.close("continued")
+    return run, timer
+
+
+async def test_who_decides_while_a_run_moves_on_is_told(script, said):
+    """A decision between the close of an execution and its end is in the trace: the next one does not know of whom."""
+    run, timer = moving(script, said)
+    decided = run.click(timer, "approve", {"request": "1"}, "temporal-cli:dana@desk")
+    run.event("workflow_execution_continued_as_new")
+
+    trace = await run.trace()
+    wait = named(trace, "wait for a person: issue_refund")
+
+    assert wait.end == decided
+    assert wait.text(a.DECISION) == "approve"
+    assert wait.text(a.DECIDED_BY) == "claimed: temporal-cli:dana@desk"
+    assert trace.root.end is None
+
+
+async def test_a_run_that_ends_instead_of_moving_on_has_an_end(script, said):
+    """An execution that closed to go on in another, and then ended after all, closes again; that counts."""
+    run, timer = moving(script, said)
+    run.click(timer, "deny", {"request": "1"})
+    run.close()
+    ended = run.now
+    run.event("workflow_execution_completed")
+
+    root = (await run.trace()).root
+
+    assert (root.end, root.text(a.OUTCOME)) == (ended, "completed")
+
+
+async def test_what_is_decided_as_the_next_execution_begins_has_a_wait(script):
+    """A request of the execution before, decided at once in this one and so without a timer, is a wait with its end."""
+    run = script(carried={"id": "1", "kind": "approval", "step": "2", "rule": "over-50"})
+    decided = run.click(0, "approve", {"request": "1"}, "temporal-cli:dana@desk")
+    run.use("2", "issue_refund", "1")
+
+    wait = named(await run.trace(), "wait for a person: issue_refund")
+
+    assert (wait.start, wait.end) == (500_000_000, decided)
+    assert (wait.text(a.RULE), wait.text(a.DECIDED_BY)) == ("over-50", "claimed: temporal-cli:dana@desk")
+
+
 async def test_no_span_holds_content(refunded):
     """Nothing a customer, model, tool, rule or approver said is in a span, nor whom the run is about."""
     assert any(b"Elm Street" in event.SerializeToString() for event in refunded.events)

@@ -178,12 +178,14 @@ class _Reader:
         facts.name, facts.first = given.workflow_type.name, given.first_execution_run_id
         facts.workflow_id, facts.started = given.workflow_id, _time(event)
         values = await self._decode(given.input.payloads)
-        if values and isinstance(values[0], dict) and "carried" in values[0]:
-            carried = Carried.model_validate(values[0])
-            if carried.run.first == facts.first:
-                facts.carried, facts.given = carried, carried.given
-                facts.waits.extend(_waits_on(each, event) for each in carried.questions.open)
-                return
+        said = cast("dict[str, Any]", values[0]) if values and isinstance(values[0], dict) else {}
+        run = said.get("run") if "carried" in said else None
+        # A client may write what looks like a run under way; only the run itself can know its first execution.
+        if isinstance(run, dict) and cast("dict[str, Any]", run).get("first") == facts.first:
+            facts.carried = Carried.model_validate(said)
+            facts.given = facts.carried.given
+            facts.waits.extend(_waits_on(each, event) for each in facts.carried.questions.open)
+            return
         try:
             facts.given = read_input(values, facts.name)
         except InputError:

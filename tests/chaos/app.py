@@ -86,13 +86,15 @@ class Case:
 class Scenario:
     """One kind of run; `events` makes an execution continue as new after so many, `plain` starts it as any client may.
 
-    Else its workflow tasks may take less time from the start, which costs fewer seconds a crash.
+    Else its workflow tasks may take less time from the start, which costs fewer seconds a crash. `shows` is the
+    activity that the scenario is there for, if it is there for one.
     """
 
     make: Callable[[Mode], Case]
     modes: tuple[Mode, ...] = MODES
     events: int = 0
     plain: bool = False
+    shows: str = ""
 
 
 def _tell(request: ModelRequest) -> Step:
@@ -242,9 +244,9 @@ SCENARIOS: dict[str, Scenario] = {
     "boss": Scenario(_boss),
     "process": Scenario(_process),
     "thinker": Scenario(_thinker, modes=("fast",)),
-    "long": Scenario(_long, events=30),
-    "compact": Scenario(_compact),
-    "chat": Scenario(_chat, events=30),
+    "long": Scenario(_long, events=30, shows="seal"),
+    "compact": Scenario(_compact, shows="compact"),
+    "chat": Scenario(_chat, events=30, shows="seal"),
     "plain": Scenario(_plain, modes=("fast",), plain=True),
 }
 

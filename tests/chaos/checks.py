@@ -90,6 +90,13 @@ def faults(seen: Seen, expected: Expected, tools: dict[str, str]) -> list[Fault]
     return found + [Fault("wrong", what) for what in wrong]
 
 
+def absent(seen: Seen, activity: str) -> list[Fault]:
+    """Whether an undisturbed run passes by what its scenario is there for; else it would be right for nothing."""
+    if activity in {"", *(each.type for each in seen.attempts)}:
+        return []
+    return [Fault("wrong", f"there is no {activity} in it, and its scenario is there for that")]
+
+
 def _outcome(seen: Seen, expected: Expected) -> Iterator[Fault]:
     if seen.answer != expected.answer:
         yield Fault("wrong", f"the answer is {seen.answer!r}, not {expected.answer!r}")

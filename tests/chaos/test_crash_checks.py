@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.checks import Expected, Gap, Seen, Task, faults
+from tests.chaos.checks import Expected, Gap, Seen, Task, absent, faults
 from tests.chaos.plan import Crash, Sums, crashes, named, only, sample
 from tests.chaos.world import Attempt
 
@@ -132,6 +132,16 @@ def test_in_fast_what_a_heartbeat_may_lose_is_repeated(ended: float, tasks: tupl
     recorded = {("r", "call_model", "1"): 102.2}
 
     assert bool(told(replace(SEEN, mode="fast", attempts=repeated, recorded=recorded, tasks=tasks))) == wrong
+
+
+def test_a_scenario_must_show_what_it_is_there_for() -> None:
+    """A run of the scenario for compaction without a `compact` step is wrong, however right its answer is."""
+    without = replace(SEEN, attempts=(attempt("call_model", "1", 1.0, 1.1),))
+
+    assert [fault.what for fault in absent(without, "compact")] == [
+        "there is no compact in it, and its scenario is there for that"
+    ]
+    assert absent(without, "call_model") == absent(without, "") == []
 
 
 def test_a_sample_holds_every_run_and_every_victim() -> None:

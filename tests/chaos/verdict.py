@@ -21,7 +21,7 @@ from mainspring.telemetry.projection import joined, project
 from mainspring.telemetry.trace import Trace
 from mainspring.telemetry.trace_file import read_trace
 from tests.chaos import app
-from tests.chaos.checks import Expected, Fault, Seen, Step, Task, faults
+from tests.chaos.checks import Expected, Fault, Seen, Step, Task, absent, faults
 from tests.chaos.plan import Crash
 from tests.chaos.play import LIMIT, Ground, Play
 from tests.chaos.watch import histories, recorded
@@ -85,6 +85,8 @@ async def rehearse(ground: Ground, scenario: str, mode: str) -> tuple[Report, li
     """An undisturbed run, judged by itself, and the points that it passes."""
     play = Play(ground, Crash(scenario, mode, "worker", ""), act="")
     report = await judge(ground, play, None)
+    if report.seen:
+        report.found += absent(report.seen, app.SCENARIOS[scenario].shows)
     waits = [f"waiting:{request}" for request in (play.person.requests if play.person else ())]
     events = [f"event:{number}" for number in range(1, report.seen.events)] if report.seen else []
     return report, [*play.world.points(), *waits, *events]

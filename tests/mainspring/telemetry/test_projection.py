@@ -357,6 +357,18 @@ async def test_a_run_that_was_never_let_in(script):
     assert (root.error, root.end) == ("BadInput", run.now)
 
 
+@pytest.mark.parametrize("forged", [b'{"carried":1}', b'{"carried":1,"run":7}', b'{"carried":1,"run":{"first":"x"}}'])
+async def test_an_input_that_looks_like_a_run_under_way(script, forged):
+    """What a client wrote to look like a run that continued as new is bad input in the trace too."""
+    run = script()
+    run.events[0].workflow_execution_started_event_attributes.input.payloads[0].data = forged
+    run.event("workflow_execution_failed").failure.application_failure_info.type = "BadInput"
+
+    (root,) = (await run.trace()).spans
+
+    assert root.error == "BadInput"
+
+
 async def test_a_history_may_come_as_a_stream(refunded):
     """Events fetched page by page give the same trace as a list of them."""
 

@@ -2,6 +2,8 @@
 
 It happens by itself, between steps: the history is long, or the server's limit of updates is near. A `fast` run
 also moves itself over once at its start, where its workflow tasks may take too long for local activities.
+
+The limits are replayed code: one that changes needs a patch, or runs under way deviate.
 """
 
 from collections.abc import Sequence

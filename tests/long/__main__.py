@@ -78,7 +78,9 @@ async def main(turns: int, mode: str) -> int:
             command = [sys.executable, "-m", "tests.long", "worker", str(turns), mode, f"{folder}/state"]
             worker = subprocess.Popen(command, env={**os.environ, **server.environment})  # noqa: ASYNC220 - at the start
             try:
-                return await play(await connect(server.address), turns, mode, lambda: resident(worker.pid))
+                return await play(
+                    await connect(server.address, Path(folder) / "state"), turns, mode, lambda: resident(worker.pid)
+                )
             finally:
                 worker.terminate()
                 worker.wait()

@@ -159,18 +159,19 @@ class _LeanJson(PydanticJSONPlainPayloadConverter):
         )
 
 
+_LEAN_JSON = _LeanJson()
+_CONVERTERS = tuple(
+    _LEAN_JSON if each.encoding == _LEAN_JSON.encoding else each
+    for each in DefaultPayloadConverter.default_encoding_payload_converters
+)
+
+
 class LeanPayloads(CompositePayloadConverter):
-    """The SDK's converters, with ours for JSON."""
+    """The SDK's converters, in their order, with ours for JSON."""
 
     def __init__(self) -> None:
-        """Take the SDK's, in their order."""
-        json = _LeanJson()
-        super().__init__(
-            *(
-                json if each.encoding == json.encoding else each
-                for each in DefaultPayloadConverter.default_encoding_payload_converters
-            )
-        )
+        """Take them as they are: the SDK makes a converter for each workflow task."""
+        super().__init__(*_CONVERTERS)
 
 
 class PlainFailures(DefaultFailureConverter):

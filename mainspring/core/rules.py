@@ -9,8 +9,10 @@ evaluated denies, and a tool that cannot be undone needs a rule of its own.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
+
+from pydantic import SkipValidation
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.cel import CelError, Expression, Kind, fields_of
@@ -49,7 +51,7 @@ class CallFacts(Value):
     tool: str
     effect: Effect
     args: dict[str, Json]
-    results: tuple[Done, ...] = ()
+    results: SkipValidation[tuple[Done, ...]] = ()
 
 
 class InputFacts(Value):
@@ -99,20 +101,14 @@ class Judge:
 
     def judge_call(self, facts: CallFacts) -> Judgement:
         """The strictest verdict on a tool call. Never raises."""
-        shared: dict[str, Json] = {
-            **_who(facts),
-            "tool": facts.tool,
-            "effect": facts.effect,
-            "results": [cast("Json", done.model_dump()) for done in facts.results],
-            "seen.integers": cast("list[Json]", _integers(d.value for d in facts.results if d.status == "ok")),
-        }
+        rules = [(rule, expression) for rule, expression in self._at_call if rule.tool in ("", facts.tool)]
+        shared: dict[str, Json] = {**_who(facts), "tool": facts.tool, "effect": facts.effect}
+        # The longer a thread, the more these take, so they are made for rules that read them.
+        read = set[str]().union(*(expression.reads for _, expression in rules))
+        shared |= {name: make(facts.results) for name, make in _OF_RESULTS.items() if name in read}
         typed = shared | {f"args.{name}": value for name, value in facts.args.items()}
         loose = shared | {"args": facts.args}
-        judged = _strictest(
-            _apply(rule, expression, typed if rule.tool else loose)
-            for rule, expression in self._at_call
-            if rule.tool in ("", facts.tool)
-        )
+        judged = _strictest(_apply(rule, expression, typed if rule.tool else loose) for rule, expression in rules)
         if judged:
             return judged
         if facts.effect == "once" and facts.tool not in self._has_own_rule:
@@ -167,6 +163,12 @@ def _integers(values: Iterable[Json]) -> list[int]:
         elif isinstance(value, int) and not isinstance(value, bool):
             found[value] = None
     return list(found)
+
+
+_OF_RESULTS: dict[str, Callable[[tuple[Done, ...]], Json]] = {
+    "results": lambda results: [cast("Json", done.model_dump()) for done in results],
+    "seen.integers": lambda results: cast("Json", _integers(done.value for done in results if done.status == "ok")),
+}
 
 
 def _cause(error: CelError, when: str) -> str:

@@ -31,16 +31,16 @@ def repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     A call has no answer where its run failed in the middle and went on with another message.
     """
     made: list[Message] = []
-    waiting: dict[str, Message] = {}
+    waiting: dict[str, str] = {}
     for message in messages:
         if message.role == "tool":
             if waiting.pop(message.call, None):
                 made.append(message)
             continue
-        made.extend(waiting.values())
+        made.extend(_unanswered(call, tool) for call, tool in waiting.items())
         made.append(message)
-        waiting = {call.id: _unanswered(call.id, call.name) for call in message.calls}
-    return (*made, *waiting.values())
+        waiting = {call.id: call.name for call in message.calls}
+    return (*made, *(_unanswered(call, tool) for call, tool in waiting.items()))
 
 
 def choose(messages: Sequence[Message], sizes: Sequence[int], room: int) -> Cut:

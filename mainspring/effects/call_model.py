@@ -94,7 +94,7 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
         ToolCall(id=f"call_{call.step.id.replace('.', '_')}_{index}", name=each.name, args=each.args)
         for index, each in enumerate(reply.calls)
     )
-    calls, verdicts = judge_calls(world, run, agent, thread.messages, asked)
+    calls, verdicts = judge_calls(world, run, agent, thread.done, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
     if too_large := world.too_large(item.text):

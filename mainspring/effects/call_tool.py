@@ -19,7 +19,7 @@ from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.ledger import make_item
-from mainspring.core.messages import Message, Status, ToolCall, finished_calls
+from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.rules import CallFacts, Judgement
 from mainspring.core.spec import ToolSpec
 from mainspring.core.tool import Context, Tool
@@ -110,7 +110,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> tuple[ToolC
         tool=call.name,
         effect=tool_spec.effect,
         args=args,
-        results=finished_calls(thread.messages),
+        results=thread.done,
     )
     judged = world.judge(agent).judge_call(facts)
     if work.permit and judged.verdict != "deny":

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.canonical import Json, canonical, digest
-from mainspring.core.messages import Done, Message, ToolCall, finished_calls
+from mainspring.core.messages import Done, ToolCall
 from mainspring.core.rules import CallFacts, InputFacts, Judgement, stricter
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.tool import in_words
@@ -23,15 +23,14 @@ def judge_input(world: World, spec: Spec, user: str, tenant: str, text: str) -> 
 
 
 def judge_calls(
-    world: World, run: RunRef, agent: AgentSpec, thread: tuple[Message, ...], asked: tuple[ToolCall, ...]
+    world: World, run: RunRef, agent: AgentSpec, ended: tuple[Done, ...], asked: tuple[ToolCall, ...]
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
-    """The calls with their arguments as parsed, and a verdict on each, in order.
+    """The calls with their arguments as parsed, and a verdict on each, in order. `ended` are those before.
 
     Each is judged as if the earlier calls of the message were done, and also as if they had come to
     nothing, since they may; the stricter verdict counts.
     """
     judge = world.judge(agent)
-    ended = finished_calls(thread)
     earlier: list[Done] = []
     calls: list[ToolCall] = []
     verdicts: list[CallVerdict] = []

@@ -10,6 +10,8 @@ UNKNOWN_WINDOW = 100_000
 """Tokens a model is given whose context window is not known: nearly every model in use takes as many."""
 ROOM = 0.8
 """The part of a window that the thread may fill; the rest is for the reply, and for counts that are estimates."""
+_DENSEST = 4
+"""Tokens of a character at most, which is one byte or up to four. A text that is small by this is not counted."""
 _REMEMBERED = 50_000
 """How many messages' counts are kept."""
 
@@ -69,6 +71,8 @@ class Gauge:
         if not agent.models:
             return ""
         room = max(0, self.limit(agent) // 2 - self.fixed(agent))
+        if len(text) * _DENSEST <= room:
+            return ""
         tokens = self.counter(agent.models[0])(text)
         return f"is about {tokens:,} tokens, and at most {room:,} can be read" if tokens > room else ""
 

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.ledger import Entry, Head, Item, Link, advance, unroll, verify
-from mainspring.core.messages import Message
+from mainspring.core.messages import Done, Message, finished_calls
 from mainspring.core.spec import Spec
 from mainspring.effects import recorded
 from mainspring.errors import LedgerError
@@ -32,19 +32,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Thread:
-    """The messages of a thread, oldest first, with the digest of each. `bytes` is the size of their texts."""
+    """The messages of a thread, oldest first, with the digest of each. `bytes` is the size of their texts.
+
+    `done` are the calls that have ended, kept here because to gather them anew takes longer with every turn.
+    """
 
     digests: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
+    done: tuple[Done, ...] = ()
     bytes: int = 0
 
     def extended(self, items: Iterable[tuple[str, str]]) -> "Thread":
         """The thread with these digests and texts at its end."""
-        new = tuple((digest, text, Message.model_validate_json(text)) for digest, text in items)
+        given = tuple(items)
+        new = tuple(Message.model_validate_json(text) for _, text in given)
+        asking = next(((m,) for m in reversed(self.messages) if m.role == "assistant"), ())
         return Thread(
-            digests=(*self.digests, *(digest for digest, _, _ in new)),
-            messages=(*self.messages, *(message for _, _, message in new)),
-            bytes=self.bytes + sum(len(text) for _, text, _ in new),
+            digests=(*self.digests, *(digest for digest, _ in given)),
+            messages=(*self.messages, *new),
+            done=(*self.done, *finished_calls((*asking, *new))),
+            bytes=self.bytes + sum(len(text) for _, text in given),
         )
 
     def find(self, digest: str) -> Message | None:

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import publish, settings, sleeping, waits
+from benchmarks import profiles, publish, settings, sleeping, waits
 from benchmarks.catalogue import BY_NAME, ENTRIES, Entry
 from benchmarks.child import StackError
 from benchmarks.environments import HOME, Missing
@@ -58,6 +58,9 @@ async def _beside(runner: Runner, results: Results, entries: list[Entry]) -> Non
     if here.issuperset(OURS):
         with _noting("settings of the worker", results):
             results.settings = await settings.measure(runner)
+    if here.issuperset(profiles.STACKS):
+        with _noting("where the time goes", results):
+            results.profiles = await profiles.measure(runner)
     if waits.STACK in here:
         with _noting("waits of the server", results):
             results.waits = await waits.measure(results)

@@ -95,9 +95,12 @@ class Child:
             await self._process.stdin.drain()
         return await self._answer(within)
 
-    async def run(self, job: Job, keys: list[str], at_once: int, within: float) -> dict[str, Any]:
-        """Do runs; gives seconds of each, seconds of all, processor time."""
-        answer: dict[str, Any] = await self.ask("run", within, job=dataclasses.asdict(job), keys=keys, at_once=at_once)
+    async def run(
+        self, job: Job, keys: list[str], at_once: int, within: float, *, profile: bool = False
+    ) -> dict[str, Any]:
+        """Do runs; gives seconds of each, seconds of all, processor time, and where it went if that is asked."""
+        given = {"job": dataclasses.asdict(job), "keys": keys, "at_once": at_once, "profile": profile}
+        answer: dict[str, Any] = await self.ask("run", within, **given)
         return answer
 
     async def __aenter__(self) -> Self:

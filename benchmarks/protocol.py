@@ -13,10 +13,12 @@ import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from benchmarks.job import Job
+from benchmarks.profiling import profiled
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ class Stack(ABC):
         """Let go of what `start` took."""
 
 
-async def measured_runs(stack: Stack, job: Job, keys: list[str], at_once: int) -> dict[str, Any]:
-    """Do runs, so many at once, and say how long each took and what processor time this process spent."""
+async def measured_runs(
+    stack: Stack, job: Job, keys: list[str], at_once: int, *, profile: bool = False
+) -> dict[str, Any]:
+    """Do runs, so many at once, and say how long each took and what processor time this process spent, and where."""
     free = asyncio.Semaphore(at_once)
 
     async def one(key: str) -> float:
@@ -66,8 +70,9 @@ async def measured_runs(stack: Stack, job: Job, keys: list[str], at_once: int) -
             return time.perf_counter() - start
 
     before, start = _cpu(), time.perf_counter()
-    seconds = await asyncio.gather(*(one(key) for key in keys))
-    return {"seconds": seconds, "wall": time.perf_counter() - start, "cpu": _cpu() - before}
+    with profiled() if profile else nullcontext({}) as looks:
+        seconds = await asyncio.gather(*(one(key) for key in keys))
+    return {"seconds": seconds, "wall": time.perf_counter() - start, "cpu": _cpu() - before, "looks": looks}
 
 
 def serve(stack: Stack, lines: TextIO, answers: TextIO) -> None:
@@ -103,7 +108,7 @@ async def _do(stack: Stack, do: str, **given: Any) -> Any:
         jobs = tuple(Job(**job) for job in given.pop("jobs"))
         return await stack.start(Place(**given, jobs=jobs))
     if do == "run":
-        return await measured_runs(stack, Job(**given["job"]), given["keys"], given["at_once"])
+        return await measured_runs(stack, Job(**given.pop("job")), **given)
     return await getattr(stack, do)(**given)
 
 

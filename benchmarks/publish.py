@@ -29,7 +29,9 @@ def write(results: Results, file: Path) -> None:
     if results.waits:
         print(f"{report.waits(results.waits)}\n")
     if results.settings:
-        print(f"{report.settings(results.settings)}\n")
+        print(f"{report.findings(results.settings)}\n")
+    if results.profiles:
+        print(f"{report.findings(results.profiles)}\n")
     for name, why in results.not_run.items():
         print(f"{name}: not run: {why}")
     print("\n".join(report.verdict_lines(figures)))

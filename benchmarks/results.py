@@ -84,8 +84,8 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of the worker: what it is, and a table of what came of its values."""
+class Finding:
+    """Something looked into beside, such as a setting of the worker: what it is, and a table of what was seen."""
 
     name: str
     text: str
@@ -107,7 +107,8 @@ class Results:
     imports: list[float] = field(default_factory=list)
     answers: dict[str, float] = field(default_factory=dict)
     waits: list[Wait] = field(default_factory=list)
-    settings: list[Setting] = field(default_factory=list)
+    settings: list[Finding] = field(default_factory=list)
+    profiles: list[Finding] = field(default_factory=list)
     sleep: Sleep | None = None
 
     def write(self, file: Path) -> None:
@@ -122,7 +123,8 @@ class Results:
         kept["starts"] = [Start(**each) for each in kept["starts"]]
         kept["samples"] = [Sample(**_with_tuples(each)) for each in kept["samples"]]
         kept["waits"] = [Wait(**_with_tuples(each)) for each in kept["waits"]]
-        kept["settings"] = [Setting(**_with_tuples(each)) for each in kept["settings"]]
+        for name in ("settings", "profiles"):
+            kept[name] = [Finding(**_with_tuples(each)) for each in kept[name]]
         kept["sleep"] = Sleep(**_with_tuples(kept["sleep"])) if kept["sleep"] else None
         return cls(**kept)
 

@@ -19,7 +19,7 @@ from benchmarks.catalogue import BY_NAME, Entry
 from benchmarks.child import Child, processor_time
 from benchmarks.job import Job
 from benchmarks.plan import FIRST
-from benchmarks.results import Results, Setting
+from benchmarks.results import Finding, Results
 from benchmarks.runner import Runner, machine, servers
 from benchmarks.targets import FAST, MB, OURS, SLOW, STEP, TURN
 
@@ -36,7 +36,7 @@ WITHIN = 120.0
 STICKY_TIMEOUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
 
 
-async def measure(runner: Runner) -> list[Setting]:
+async def measure(runner: Runner) -> list[Finding]:
     """All of them, one after the other.
 
     Raises:
@@ -63,7 +63,7 @@ async def begun(runner: Runner, entry: Entry, jobs: Iterable[Job] = (), **values
         yield child
 
 
-async def _pollers(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _pollers(runner: Runner, usual: dict[str, float]) -> Finding:
     rows = []
     for count in _beside(usual["pollers"], 2, 5, 10, 20):
         async with begun(runner, BY_NAME[TURN], pollers=count) as child:
@@ -72,10 +72,10 @@ async def _pollers(runner: Runner, usual: dict[str, float]) -> Setting:
     text = (
         f"How many calls wait at the server for tasks, of each kind. Mode `turn`, T = {FIRST.turns}, {AT_ONCE} at once."
     )
-    return Setting("Pollers", text, ("pollers", "runs/s", "worker CPU ms/run", "server CPU ms/run"), tuple(rows))
+    return Finding("Pollers", text, ("pollers", "runs/s", "worker CPU ms/run", "server CPU ms/run"), tuple(rows))
 
 
-async def _cache(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _cache(runner: Runner, usual: dict[str, float]) -> Finding:
     rows = []
     for size in _beside(usual["cache"], 10):
         async with begun(runner, BY_NAME[TURN], cache=size) as child:
@@ -89,10 +89,10 @@ async def _cache(runner: Runner, usual: dict[str, float]) -> Setting:
         f"How many runs a worker keeps in memory; the others it replays when they go on. {SLEEPERS} runs wait for an "
         "approval, and those that began to wait first are approved."
     )
-    return Setting("Runs in memory", text, ("runs kept", "memory MB", "from approval to the end s"), tuple(rows))
+    return Finding("Runs in memory", text, ("runs kept", "memory MB", "from approval to the end s"), tuple(rows))
 
 
-async def _sticky(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _sticky(runner: Runner, usual: dict[str, float]) -> Finding:
     rows = []
     for seconds in _beside(usual["sticky"], 0.2, 1, 2, 10):
         async with begun(runner, BY_NAME[TURN], sticky=seconds) as child:
@@ -110,10 +110,10 @@ async def _sticky(runner: Runner, usual: dict[str, float]) -> Setting:
         f"worker, too short takes runs away from a busy one, which is then in vain ({CROWD} runs at once)."
     )
     head = ("seconds", "from approval to the end s, worker lost", "tasks taken away from a busy worker")
-    return Setting("Sticky schedule-to-start time-out", text, head, tuple(rows))
+    return Finding("Sticky schedule-to-start time-out", text, head, tuple(rows))
 
 
-async def _throttle(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _throttle(runner: Runner, usual: dict[str, float]) -> Finding:
     rows = []
     for seconds in _beside(usual["throttle"], 0.25, 1, 10):
         async with begun(runner, BY_NAME[TURN], throttle=seconds) as child:
@@ -124,10 +124,10 @@ async def _throttle(runner: Runner, usual: dict[str, float]) -> Setting:
             ]
         rows.append((_mark(seconds, usual["throttle"]), f"{median(told):.2f}", f"{max(told):.2f}"))
     text = "How soon a heartbeat is passed on. Its answer brings the cancellation to a tool that is at work."
-    return Setting("Heartbeat throttle", text, ("seconds", "until a tool is told s", "at most"), tuple(rows))
+    return Finding("Heartbeat throttle", text, ("seconds", "until a tool is told s", "at most"), tuple(rows))
 
 
-async def _task(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _task(runner: Runner, usual: dict[str, float]) -> Finding:
     rows = []
     for seconds in _beside(usual["task"], 0.5, 1, 2, 3):
         async with begun(runner, BY_NAME[FAST], [BUSY, LASTING], task=seconds) as child:
@@ -142,10 +142,10 @@ async def _task(runner: Runner, usual: dict[str, float]) -> Setting:
         f"are answered. A `fast` run with T = {BUSY.turns} and a model that takes {SLOW * 1000:.0f} ms."
     )
     head = ("seconds", "a query s", "an update s", "cancelling s", "whole run s", "events")
-    return Setting("Workflow-task time-out of `fast` runs", text, head, tuple(rows))
+    return Finding("Workflow-task time-out of `fast` runs", text, head, tuple(rows))
 
 
-async def _calls(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _calls(runner: Runner, usual: dict[str, float]) -> Finding:
     del usual
     spent: dict[str, tuple[float, float, float]] = {}
     for stack in OURS:
@@ -156,10 +156,10 @@ async def _calls(runner: Runner, usual: dict[str, float]) -> Setting:
         ("a model call", *_saved(spent[TURN], spent[FAST], LONG.turns + 1)),
     ]
     text = f"What a call costs less as a local activity. Modes `step`, `turn` and `fast`, T = {LONG.turns}."
-    return Setting("Local activities", text, ("call", "ms", "worker CPU ms", "server CPU ms"), tuple(rows))
+    return Finding("Local activities", text, ("call", "ms", "worker CPU ms", "server CPU ms"), tuple(rows))
 
 
-async def _workers(runner: Runner, usual: dict[str, float]) -> Setting:
+async def _workers(runner: Runner, usual: dict[str, float]) -> Finding:
     del usual
     rows = []
     for count, eager in itertools.product(WORKERS, (True, False)):
@@ -179,7 +179,7 @@ async def _workers(runner: Runner, usual: dict[str, float]) -> Setting:
         f"does. Mode `step`, T = {LONG.turns}, {AT_ONCE} runs at once."
     )
     head = ("workers", "steps handed out by", "misses a call", "KB a miss", "ms a miss")
-    return Setting("Workers that share a task queue", text, head, tuple(rows))
+    return Finding("Workers that share a task queue", text, head, tuple(rows))
 
 
 def _saved(one: tuple[float, ...], other: tuple[float, ...], calls: int) -> Iterable[str]:
@@ -217,7 +217,7 @@ def _mark(value: float, usual: float) -> str:
 async def main() -> None:
     """Measure, and print."""
     async with servers([]) as running:
-        print(report.settings(await measure(Runner(Results(machine()), running))))
+        print(report.findings(await measure(Runner(Results(machine()), running))))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thr
 
 def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:
     """A thread that is too long; the model is not asked."""
+    if world.gauge.surely_fits(agent, len(thread.messages), thread.bytes):
+        return None
     tokens = world.gauge.tokens(agent, thread.digests, thread.messages)
     return ModelAnswer(overflow=tokens, timing=_NO_TIME) if tokens > world.gauge.limit(agent) else None
 

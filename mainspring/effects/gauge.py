@@ -12,6 +12,8 @@ ROOM = 0.8
 """The part of a window that the thread may fill; the rest is for the reply, and for counts that are estimates."""
 _DENSEST = 4
 """Tokens of a character at most, which is one byte or up to four. A text that is small by this is not counted."""
+_FRAME = 4
+"""Tokens that a message takes beside its text."""
 _REMEMBERED = 50_000
 """How many messages' counts are kept."""
 
@@ -33,6 +35,10 @@ class Gauge:
         """Tokens of instructions, tools and thread together."""
         return self.fixed(agent) + sum(self.each(agent, digests, messages))
 
+    def surely_fits(self, agent: AgentSpec, messages: int, size: int) -> bool:
+        """Whether so many messages of `size` bytes together are known to fit without counting."""
+        return self.fixed(agent) + size * _DENSEST + messages * _FRAME <= self.limit(agent)
+
     def each(self, agent: AgentSpec, digests: tuple[str, ...], messages: tuple[Message, ...]) -> list[int]:
         """Tokens of each message, with what it takes to send it."""
         model = agent.models[0]
@@ -43,7 +49,7 @@ class Gauge:
             count = self.counter(model)
             for digest, message in zip(digests, messages, strict=True):
                 if (model, digest) not in self._counts:
-                    self._counts[model, digest] = count(_sent(message)) + 4
+                    self._counts[model, digest] = count(_sent(message)) + _FRAME
         return [self._counts[model, digest] for digest in digests]
 
     def fixed(self, agent: AgentSpec) -> int:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ class FileExporter(SpanExporter):
         try:
             opened = self._open()
             try:
-                for span in spans:
-                    os.write(opened, _line(span))
+                for line in _lines(spans):
+                    os.write(opened, line)
             finally:
                 os.close(opened)
         except OSError as error:
@@ -77,14 +77,19 @@ def read_trace(path: Path, run: str) -> Trace:
     return Trace(run=first, spans=in_order(span for span in spans.values() if span.text(a.RUN) == first))
 
 
-def _line(span: ReadableSpan) -> bytes:
+def _lines(spans: Sequence[ReadableSpan]) -> Iterator[bytes]:
+    """A line for each span. Resource and scope are the same for all of a worker, so they are encoded once."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-    data: Data = MessageToDict(encode_spans([span]), use_integers_for_enums=True)
-    for each in _inner(data):
-        # OTLP's JSON writes ids in hex, where protobuf's own mapping takes base64.
-        each.update({key: b64decode(each[key]).hex() for key in ("traceId", "spanId", "parentSpanId") if key in each})
-    return json.dumps(data, separators=(",", ":")).encode() + b"\n"
+    data: Data = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
+    for resource in data["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                # OTLP's JSON writes ids in hex, where protobuf's own mapping takes base64.
+                ids = (key for key in ("traceId", "spanId", "parentSpanId") if key in span)
+                span.update({key: b64decode(span[key]).hex() for key in ids})
+                one = {**resource, "scopeSpans": [{**scope, "spans": [span]}]}
+                yield json.dumps({"resourceSpans": [one]}, separators=(",", ":")).encode() + b"\n"
 
 
 def _spans(line: str) -> list[Span]:

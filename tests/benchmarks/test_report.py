@@ -8,7 +8,7 @@ from benchmarks import report
 from benchmarks.catalogue import ENTRIES
 from benchmarks.figures import Figures
 from benchmarks.publish import PAGE, RESULTS
-from benchmarks.results import Results, Sample, Setting, Sleep, Wait
+from benchmarks.results import Finding, Results, Sample, Sleep, Wait
 
 MACHINE = {"cores": 2, "memory": "8 GB", "system": "Linux", "python": "3.11", "temporal": "temporal 1", "load": "0.1"}
 ALONE = {"latency": 0.0, "at_once": 1, "seconds": (1.25,), "wall": 1.25}
@@ -51,10 +51,11 @@ def test_page_of_an_empty_benchmark_is_whole():
     assert all(f"`{entry.name}`" in text for entry in ENTRIES)
 
 
-def test_page_shows_settings():
-    """Each setting has its words and its table."""
+@pytest.mark.parametrize("place", ["settings", "profiles"])
+def test_page_shows_findings(place: str):
+    """Each setting, and each profile, has its words and its table."""
     measured = results()
-    measured.settings = [Setting("Pollers", "How many.", ("pollers", "runs/s"), (("**5**, in use", "7.0"),))]
+    setattr(measured, place, [Finding("Pollers", "How many.", ("pollers", "runs/s"), (("**5**, in use", "7.0"),))])
 
     text = report.page(measured)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.results import Results, Sample, Setting, Sleep, Start, Wait
+from benchmarks.results import Finding, Results, Sample, Sleep, Start, Wait
 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path):
@@ -12,7 +12,7 @@ def test_results_are_read_as_they_were_written(tmp_path: Path):
     kept.samples = [Sample("plain", 4, 0.0, 1, (0.25, 0.5)), Sample("plain", 50, 0.05, 1, failed="gone")]
     kept.sleep = Sleep(10, 10, 1, 2, 3, 4, (0.1,), (0.2,), 5.0)
     kept.waits = [Wait("as it comes", (0.5,), 0.1, 0.2, 0.3)]
-    kept.settings = [Setting("Pollers", "How many.", ("a", "b"), (("1", "2"), ("3", "4")))]
+    kept.settings = [Finding("Pollers", "How many.", ("a", "b"), (("1", "2"), ("3", "4")))]
 
     kept.write(tmp_path / "results.json")
 

@@ -91,6 +91,9 @@ class Ledger:
     async def run(self, given: RunRef | None) -> RunRef:
         """The run that the activity in hand belongs to: as it was given, or from the start of its history.
 
+        What a local activity was given is not kept. It may be lost with its workflow task, and then another worker
+        admits the run anew, with another key.
+
         Raises:
             LedgerError: the history does not begin as a run's does.
         """
@@ -100,10 +103,10 @@ class Ledger:
         if run is None:
             run, known = await _patiently(recorded.beginning)
             self.keep(run, known.items)
-        if self._limit:
-            self._runs[name] = run
-            if len(self._runs) > _RUNS:
-                self._runs.popitem(last=False)
+            if self._limit:
+                self._runs[name] = run
+                if len(self._runs) > _RUNS:
+                    self._runs.popitem(last=False)
         return run
 
     def keep(self, run: RunRef, items: Iterable[Item], link: Link | None = None) -> None:

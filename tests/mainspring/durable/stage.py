@@ -1,7 +1,8 @@
 """The stage for plans: a model and tools that do what the plan of their run says, and two workers on a real server.
 
 One worker has a cache of texts, which is cleared at random; the other has none, so each step reads the history. Runs
-continue as new after a few turns.
+continue as new after a few turns. Neither lets a run go from memory: one that goes in the middle of a read makes it
+again, which no plan foretells.
 """
 
 import asyncio

@@ -21,6 +21,7 @@ from mainspring.core.canonical import digest
 from mainspring.core.ledger import Entry, Head, Item, Link, advance, make_item, unroll, verify
 from mainspring.core.messages import Message
 from mainspring.devserver import DevServer
+from mainspring.effects import recorded
 from mainspring.effects.ledger import Ledger
 from mainspring.errors import LedgerError
 from mainspring.testing import ScriptedModel, say
@@ -221,6 +222,21 @@ async def test_a_changed_text_is_refused() -> None:
         await ActivityEnvironment().run(ledger.thread, RUN, Head(thread=""), (Entry(**changed.model_dump()),))
 
     assert ledger.size == 0
+
+
+async def test_a_run_that_was_admitted_anew_is_read_from_its_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local activity may be told of an admission that its workflow task never records."""
+    ledger, anew = Ledger(), RUN.model_copy(update={"key": "fedcba9876543210"})
+
+    async def beginning() -> tuple[RunRef, recorded.Page]:
+        return anew, recorded.Page()
+
+    async def read() -> RunRef:
+        await ledger.run(RUN)
+        return await ledger.run(None)
+
+    monkeypatch.setattr(recorded, "beginning", beginning)
+    assert await ActivityEnvironment().run(read) == anew
 
 
 async def test_the_cache_is_bounded_in_bytes() -> None:

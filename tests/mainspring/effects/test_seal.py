@@ -8,6 +8,7 @@ from mainspring.contracts.steps import RunRef, Sealed, SealWork, Window
 from mainspring.core.ledger import Head, Link, advance, make_item
 from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Spec
+from mainspring.effects import recorded
 from mainspring.effects.seal import CARRIED, CHUNK, INLINE, seal
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.telemetry.export import Exporter
@@ -36,8 +37,10 @@ def world(item_limit: int = ITEM_LIMIT) -> World:
 async def sealed(one: World, threads: dict[str, list[str]], beside: int = 0) -> Sealed:
     """What is carried over of these threads, by a worker that holds them."""
 
+    async def beginning() -> tuple[RunRef, recorded.Page]:
+        return RUN, recorded.Page()
+
     async def work() -> Sealed:
-        await one.ledger.run(RUN)
         one.ledger.keep(RUN, [SPEC])
         windows: list[Window] = []
         for thread, texts in threads.items():
@@ -47,7 +50,9 @@ async def sealed(one: World, threads: dict[str, list[str]], beside: int = 0) -> 
             windows.append(Window(agent="pilot", head=advance(start, digests)))
         return await seal(one, SealWork(windows=tuple(windows), beside=beside))
 
-    return await ActivityEnvironment().run(work)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "beginning", beginning)
+        return await ActivityEnvironment().run(work)
 
 
 def texts_of(made: Sealed, thread: str) -> list[str]:

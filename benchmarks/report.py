@@ -32,7 +32,7 @@ How to read it:
 - One run alone shows round trips: nothing else is going on, so each wait counts.
 - Worker CPU is the process with the worker and the client, server CPU the Temporal server or PostgreSQL.
 - History is what Temporal keeps of a run; it ends a run whose history has 50 MB. An own store is where a stack keeps
-  what it does not keep there.
+  what it does not keep there; Mainspring's is its folder of large payloads.
 - A cold replay is what a worker does first when it takes over a run: Temporal gives it 10 s for that.
 - *dies* means that the stack did not end the job: it failed, or had not ended after a generous time.
 - {NONE} means that there is no such figure, or that it was not measured. A case that takes longer than 20 s is measured
@@ -199,10 +199,11 @@ def _long(f: Figures) -> list[str]:
             _cell(lambda turns=turns: f.executions(FAST, turns), "{:.0f}"),
             _cell(lambda turns=turns: f.events(FAST, turns), "{:,.0f}"),
             _cell(lambda turns=turns: f.history_bytes(FAST, turns), "{:,.0f}", KB),
+            _cell(lambda turns=turns: f.stored(FAST, turns), "{:,.0f}", KB),
         )
         for turns in lengths
     ]
-    head = ("T", "seconds", "executions", "events", "history KB")
+    head = ("T", "seconds", "executions", "events", "history KB", "payloads beside KB")
     return [f"## Other lengths, `{FAST}`", _table(head, rows)] if rows else []
 
 

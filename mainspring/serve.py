@@ -34,6 +34,8 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from mainspring.contracts import names
+from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
@@ -154,9 +156,10 @@ class _LeanJson(PydanticJSONPlainPayloadConverter):
     def to_payload(self, value: Any) -> Payload | None:
         if not isinstance(value, Record):
             return super().to_payload(value)
-        return Payload(
-            metadata={"encoding": self.encoding.encode()}, data=value.model_dump_json(exclude_defaults=True).encode()
-        )
+        metadata = {"encoding": self.encoding.encode()}
+        if isinstance(value, Sealed | Chunk | Compaction):
+            metadata[names.WINDOW] = b""
+        return Payload(metadata=metadata, data=value.model_dump_json(exclude_defaults=True).encode())
 
 
 _LEAN_JSON = _LeanJson()

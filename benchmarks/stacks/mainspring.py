@@ -95,7 +95,7 @@ class OnMainspring(Stack):
         agents = [agent_of(job, self.mode) for job in place.jobs]
         project = Project(sleeper, *agents, *self.others, models={MODEL: self.model})
         self.settings = Settings(model=MODEL, state=Path(place.folder), task_queue=place.queue)
-        self.client = await Client.connect(place.temporal, data_converter=data_converter())
+        self.client = await Client.connect(place.temporal, data_converter=data_converter(self.settings))
         self.worker = await self._open.enter_async_context(working(project, self.client, self.settings))
 
     async def run(self, job: Job, key: str) -> None:
@@ -110,9 +110,16 @@ class OnMainspring(Stack):
     async def replay(self, key: str, times: int, run_id: str | None = None) -> list[float] | None:
         """Replay with the class that runs every agent."""
         replayer = Replayer(
-            workflows=[AnyRun], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=data_converter()
+            workflows=[AnyRun],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            data_converter=data_converter(self.settings, read_only=True),
         )
         return await timed_replays(self.client, replayer, key, run_id, times)
+
+    async def stored(self, key: str) -> int | None:
+        """What stands in the folder of large payloads."""
+        files = self.settings.payload_folder.glob(f"*/{key}/*")
+        return sum(file.stat().st_size for file in files) or None
 
     async def answers(self, turns: int, latency: float, key: str) -> dict[str, float]:
         """How long a busy run takes to answer a query, an update and a cancellation, in seconds."""

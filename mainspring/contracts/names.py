@@ -25,5 +25,9 @@ MESSAGES = "messages"
 LOCAL = "local activities"
 """The patch since which steps may be local activities; runs without it are of before."""
 
+WINDOW = "window"
+"""Marks, in its metadata, a payload with messages that history has already: what is taken along when a run continues as
+new, what stands for messages that were left out."""
+
 WAITS_FOR = "MainspringWaitsFor"
 """Search attribute (Keyword): what a running run waits for a person to decide; unset when it does not."""

@@ -24,9 +24,11 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError
 
 from mainspring import Agent, tool
-from mainspring.adapters.payloads import ITEM_LIMIT, THRESHOLD, check_storage
+from mainspring.adapters.payloads import ITEM_LIMIT, THRESHOLD, WINDOW_THRESHOLD, check_storage
 from mainspring.adapters.payloads.folder import FolderDriver
+from mainspring.contracts.steps import Chunk
 from mainspring.core.canonical import canonical
+from mainspring.core.ledger import Item
 from mainspring.devserver import DevServer
 from mainspring.errors import PayloadError, SetupError
 from mainspring.ports.model import ModelRequest
@@ -64,6 +66,19 @@ async def test_only_what_is_large_leaves(tmp_path: Path) -> None:
     assert small.metadata["encoding"] == b"json/plain"
     assert large.ByteSize() < 500
     assert (await converter(tmp_path).decode([small, large]))[1] == LARGE
+
+
+async def test_what_is_taken_along_leaves_sooner(tmp_path: Path) -> None:
+    """A window would stand in histories three times, so it goes outside where a result of its size would not."""
+    text = "x" * WINDOW_THRESHOLD
+    chunk = Chunk(items=(Item(digest="0", text=text),))
+
+    plain, window, small = await converter(tmp_path).encode([text, chunk, Chunk(items=(Item(digest="0", text="x"),))])
+
+    assert plain.ByteSize() > WINDOW_THRESHOLD
+    assert window.ByteSize() < 500
+    assert small.metadata["encoding"] == b"json/plain"
+    assert (await converter(tmp_path).decode([window], [Chunk])) == [chunk]
 
 
 async def test_a_file_is_its_owners_alone(tmp_path: Path) -> None:

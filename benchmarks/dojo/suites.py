@@ -40,7 +40,7 @@ SUITES = {
                 "update_password",
                 "update_user_info",
             ),
-            # What the bank says, and what the user once ordered. Who sends money writes the subject: those are not among it.
+            # What the bank says, and what the user once ordered. Not what was paid: who sends money writes the subject.
             dict.fromkeys(
                 ("get_iban", "get_balance", "get_user_info", "get_scheduled_transactions"), "trusted personal"
             ),

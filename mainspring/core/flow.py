@@ -2,16 +2,18 @@
 
 Conservative: an argument is as grave as everything the model had read when it wrote the call, unless its value is
 shown to come from a better place. It is shown where it stands word for word, as whole words, in a better message of
-the thread or in the agent's instructions. Each text and number of a list or an object is looked at for itself; what
-is empty, or what the tool's schema gives by default, says nothing.
+the thread or in the agent's instructions; a number or a short text may stand there by chance, and needs more (see
+`_Places`). Each text and number of a list or an object is looked at for itself; what is empty, or what the tool's
+schema gives by default, says nothing.
 """
 
+import contextlib
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import cast
+from typing import NamedTuple, cast
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.labels import FROM_USER, OURS, Label, join, read_label
@@ -26,6 +28,11 @@ _GAPS = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _BEFORE, _AFTER = re.compile(r"[\w@.+/:#%&=~-]"), re.compile(r"[\w@+/:#%&=~-]|\.\w")
 """What may not stand beside a value that is to be whole: a part of an address, a path or a name is another value."""
+_WORD = re.compile(r"[a-z]+")
+_TELLING, _TELLING_NAME = 5, 3
+"""Characters from which a text tells something; one with a capital is a name."""
+_NEAR = 2
+"""How many words before a value may name it."""
 _BETWEEN = "\0"
 """Separates the values of a JSON text, so that nothing is found across two."""
 
@@ -71,8 +78,10 @@ def flow(
     limit = read_label(tool.accepts, _ANYTHING)
     if not exact and thread.fits(limit):
         return Flow(label=thread, thread=thread)
-    places = _Places(agent, [(label, message) for label, message in read if label != thread], thread)
-    labels = {name: _label(value, _default(tool, name), places) for name, value in args.items()}
+    better = [(OURS, agent.instructions), *((label, _text(message)) for label, message in read if label != thread)]
+    given = {name: value for name, value in args.items() if value != _default(tool, name)}
+    places = _Places(better, thread, given.values())
+    labels = {name: _label(value, places, _words(f"{tool.name} {name}")) for name, value in given.items()}
     said = {name: label for name, label in labels.items() if label} or {CALL: thread}
     return Flow(
         label=join(said.values()),
@@ -82,33 +91,42 @@ def flow(
     )
 
 
+class _Place(NamedTuple):
+    """A better message: its label, its words, and its numbers as they are written there."""
+
+    label: Label
+    words: str
+    numbers: dict[Decimal, set[str]]
+    is_about: bool
+    """Whether something telling of the call stands there too."""
+
+
 class _Places:
-    """Where a value may stand that is better than the thread as a whole. Texts are prepared when first looked into."""
+    """Where a value may stand that is better than the thread as a whole.
 
-    def __init__(self, agent: AgentSpec, better: list[tuple[Label, Message]], thread: Label) -> None:
+    Short values and numbers stand in many a text by chance. So they count only where another value of the call, which
+    tells more, stands in the same message, or right after a word that names the argument or the tool ("file 13").
+    """
+
+    def __init__(self, texts: Iterable[tuple[Label, str]], thread: Label, call: Iterable[Json]) -> None:
         self.thread = thread
-        self._unread: Iterator[tuple[Label, str]] = iter(
-            [(OURS, agent.instructions), *((label, _text(message)) for label, message in better)]
-        )
-        self._read: list[tuple[Label, str, set[Decimal]]] = []
+        telling = [each for value in call for each in _scalars(value) if isinstance(each, str) and _is_telling(each)]
+        self._places = [self._place(label, prepared(text), telling) for label, text in texts]
 
-    def label(self, value: str | float) -> Label:
+    @staticmethod
+    def _place(label: Label, words: str, telling: list[str]) -> _Place:
+        return _Place(label, words, _numbers(words), any(_whole(prepared(each), words) for each in telling))
+
+    def label(self, value: str | float, names: frozenset[str]) -> Label:
         """The most harmless label that is shown for a value, on each ladder; the thread's where none is."""
-        found = [label for label, words, numbers in self._all() if _stands(value, words, numbers)]
         best = self.thread
-        for label in found:
-            best = Label(
-                integrity=label.integrity if best.is_less_trusted_than(label) else best.integrity,
-                secrecy=label.secrecy if best.is_more_secret_than(label) else best.secrecy,
-            )
+        for place in self._places:
+            if _stands(value, place, names):
+                best = Label(
+                    integrity=place.label.integrity if best.is_less_trusted_than(place.label) else best.integrity,
+                    secrecy=place.label.secrecy if best.is_more_secret_than(place.label) else best.secrecy,
+                )
         return best
-
-    def _all(self) -> Iterator[tuple[Label, str, set[Decimal]]]:
-        yield from self._read
-        for label, text in self._unread:
-            place = (label, prepared(text), set(_numbers(text)))
-            self._read.append(place)
-            yield place
 
 
 def prepared(text: str) -> str:
@@ -119,11 +137,10 @@ def prepared(text: str) -> str:
     return _GAPS.sub(" ", unicodedata.normalize("NFC", text)).strip()
 
 
-def _label(value: Json, default: Json, places: _Places) -> Label | None:
+def _label(value: Json, places: _Places, names: frozenset[str]) -> Label | None:
     """The label of an argument; None where it says nothing."""
-    if value == default:
-        return None
-    labels = [places.thread if isinstance(each, bool) else places.label(each) for each in _scalars(value) if each != ""]
+    said = [each for each in _scalars(value) if each != ""]
+    labels = [places.thread if isinstance(each, bool) else places.label(each, names) for each in said]
     return join(labels) if labels else None
 
 
@@ -132,26 +149,58 @@ def _default(tool: ToolSpec, name: str) -> Json:
     return properties.get(name, {}).get("default")
 
 
-def _stands(value: str | float, words: str, numbers: set[Decimal]) -> bool:
-    if not isinstance(value, str):
-        return Decimal(str(value)) in numbers
-    sought = prepared(value)
+def _is_telling(value: str) -> bool:
+    """Whether a text is hardly found somewhere by chance: it has some length, or is a name."""
+    return not value.isdecimal() and len(value) >= (_TELLING_NAME if value[:1].isupper() else _TELLING)
+
+
+def _stands(value: str | float, place: _Place, names: frozenset[str]) -> bool:
+    if isinstance(value, str):
+        sought = prepared(value)
+        if _is_telling(sought):
+            return _whole(sought, place.words)
+        forms = {sought}
+    else:
+        forms = place.numbers.get(Decimal(str(value)), set[str]())
+    if place.is_about:
+        return any(_whole(form, place.words) for form in forms)
+    return any(_is_named(form, place.words, names) for form in forms)
+
+
+def _is_named(value: str, words: str, names: frozenset[str]) -> bool:
+    """Whether a value stands right after a word that names it, with one word between at most."""
+    return any(
+        len(before) <= _NEAR and not names.isdisjoint(before)
+        for before in (_WORD.findall(words[:at].lower())[-_NEAR:] for at in _found(value, words))
+    )
+
+
+def _whole(sought: str, words: str) -> bool:
+    return next(_found(sought, words), None) is not None
+
+
+def _found(sought: str, words: str) -> Iterator[int]:
+    """Where a value stands as a whole."""
     at = words.find(sought) if sought else -1
     while at >= 0:
         if not (at and _BEFORE.match(words, at - 1)) and not _AFTER.match(words, at + len(sought)):
-            return True
+            yield at
         at = words.find(sought, at + 1)
-    return False
 
 
-def _numbers(text: str) -> Iterator[Decimal]:
-    """Every number in a text, each way in which its points and commas may be meant."""
-    for found in _NUMBER.findall(text):
-        for written in {found.replace(",", ""), found.replace(".", "").replace(",", ".")}:
-            try:
-                yield Decimal(written)
-            except InvalidOperation:  # such as 1.2.3
-                continue
+def _numbers(text: str) -> dict[Decimal, set[str]]:
+    """Every number in a text, each way in which its points and commas may be meant, as it is written."""
+    found: dict[Decimal, set[str]] = {}
+    for form in _NUMBER.findall(text):
+        for written in {form.replace(",", ""), form.replace(".", "").replace(",", ".")}:
+            with contextlib.suppress(InvalidOperation):  # such as 1.2.3
+                found.setdefault(Decimal(written), set()).add(form)
+    return found
+
+
+def _words(name: str) -> frozenset[str]:
+    """The words that a name is made of."""
+    return frozenset(_WORD.findall(name.lower()))
 
 
 def _text(message: Message) -> str:

@@ -20,13 +20,13 @@ from mainspring.testing import ScriptedModel, call, calls, delay, say
 from mainspring.testing.bench import Bench, TestRun
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look_up(number: int) -> dict[str, int]:
     """Look up a number."""
     return {"number": number, "double": 2 * number}
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def pay(amount_cents: int) -> str:
     """Pay; an odd amount ends in a way nobody knows, 4 says that nothing happened."""
     if amount_cents == 4:
@@ -36,7 +36,7 @@ def pay(amount_cents: int) -> str:
     return "paid"
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look_again(number: int) -> int:
     """Look up a number; as a local activity that fails."""
     if activity.info().is_local:
@@ -44,7 +44,7 @@ def look_again(number: int) -> int:
     return number
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def charge(context: Context) -> str:
     """Charge; the first time ends in a way nobody knows."""
     if context.fence == 1:

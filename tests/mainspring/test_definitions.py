@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from mainspring import Agent, Context, DefinitionError, Graph, PolicyError, tool, use
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def weather(city: str, days: int = 1) -> str:
     """Tell the weather of a city.
 
@@ -33,7 +33,7 @@ def test_schema_comes_from_hints_and_docstring() -> None:
 def test_context_is_not_an_argument_of_the_model() -> None:
     """A parameter of type `Context` is filled by the engine and hidden from the model."""
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     def pay(amount_cents: int, context: Context) -> str:
         """Pay."""
         return f"{amount_cents} {context.idempotency_key}"
@@ -54,7 +54,7 @@ def test_docstring_must_be_there() -> None:
     """A tool without docstring is refused by name, with the reason."""
     with pytest.raises(DefinitionError, match=r"tool 'look' .* has no docstring"):
 
-        @tool(effect="read")
+        @tool(effect="read", returns="trusted")
         def look() -> None:
             pass
 
@@ -63,7 +63,7 @@ def test_arguments_need_types() -> None:
     """An argument without type hint is refused by name."""
     with pytest.raises(DefinitionError, match="argument 'what' has no type hint"):
 
-        @tool(effect="read")
+        @tool(effect="read", returns="trusted")
         def look(what) -> None:  # type: ignore[no-untyped-def]
             """Look."""
 

@@ -56,18 +56,18 @@ class TestIntegrity:
         "args",
         [
             {"to": "EVIL-1"},
-            {"to": "bob", "amount": 70},
-            {"to": "bob", "note": "x@evil.example"},
-            {"to": ["bob", "EVIL-1"]},
-            {"to": {"name": "bob", "iban": {"value": "EVIL-1"}}},
-            {"to": {"EVIL-1": "bob"}},
-            {"to": "bob", "urgent": True},
+            {"to": "Bob", "amount": 70},
+            {"to": "Bob", "note": "x@evil.example"},
+            {"to": ["Bob", "EVIL-1"]},
+            {"to": {"name": "Bob", "iban": {"value": "EVIL-1"}}},
+            {"to": {"EVIL-1": "Bob"}},
+            {"to": "Bob", "urgent": True},
             {"to": "a summary of the mail"},
         ],
     )
     def test_what_stands_in_no_better_place_is_external(self, args: dict[str, Any]) -> None:
         """However deep in the arguments it is."""
-        found = made_of(args, said("Read my mail, then pay bob."), MAIL)
+        found = made_of(args, said("Read my mail, then pay Bob."), MAIL)
 
         assert found.label.integrity == "external"
         assert found.untrusted == (list(args)[-1],)
@@ -75,21 +75,21 @@ class TestIntegrity:
     @pytest.mark.parametrize(
         "args",
         [
-            {"to": "bob"},
-            {"to": "bob", "amount": 50},
-            {"to": "bob", "amount": 50.0},
-            {"to": "bob", "amount": 1234.5},
+            {"to": "Bob"},
+            {"to": "Bob", "amount": 50},
+            {"to": "Bob", "amount": 50.0},
+            {"to": "Bob", "amount": 1234.5},
             {"to": "DE-RENT"},
             {"to": "carol@corp.example"},
             {"to": "7 High  Street"},
-            {"to": "bob", "note": "thanks"},
-            {"to": "bob", "note": ""},
-            {"to": ["bob", "DE-RENT", None]},
+            {"to": "Bob", "note": "thanks"},
+            {"to": "Bob", "note": ""},
+            {"to": ["Bob", "DE-RENT", None]},
         ],
     )
     def test_what_is_shown_elsewhere_is_not(self, args: dict[str, Any]) -> None:
         """In the user's words, a trusted result or the instructions; what is empty or a default says nothing."""
-        words = said("Read my mail, then pay bob 50 EUR, or 1,234.50. He lives at 7 High\nStreet.")
+        words = said("Read my mail, then pay Bob 50 EUR, or 1,234.50. He lives at 7 High\nStreet.")
 
         assert made_of(args, words, result("contacts", {"carol": "carol@corp.example"}), MAIL).untrusted == ()
 
@@ -101,15 +101,35 @@ class TestIntegrity:
             ("See https://corp.example/a/b", "corp.example/a"),
             ("Pay 150 EUR.", 50),
             ("Pay google.com", "goog\u217fe.com"),
-            ("Pay bob", "BOB"),
+            ("Pay Bob", "BOB"),
             ("Pay 5", "-5"),
             ("Pay 5", -5),
-            ("Pay b\u200bob", "bob"),
+            ("Pay B\u200bob", "Bob"),
         ],
     )
     def test_a_part_or_a_look_alike_is_another_value(self, words: str, value: Json) -> None:
         """Whoever wrote the mail could choose it."""
         assert made_of({"to": value}, said(words), MAIL).untrusted == ("to",)
+
+    @pytest.mark.parametrize("value", [13, "13", "all", "r"])
+    def test_what_stands_there_by_chance_shows_nothing(self, value: Json) -> None:
+        """A day of June is no file, whoever would like it to be: nothing else of the call stands beside it."""
+        words = said("What do we all do on June 13? Do not r ush.")
+
+        assert made_of({"file_id": value}, words, MAIL).untrusted == ("file_id",)
+
+    @pytest.mark.parametrize(
+        ("words", "args"),
+        [
+            ("Remove file 13.", {"file_id": "13"}),
+            ("Remove the file with ID '13', please.", {"file_id": 13}),
+            ("Give Carol leave to r.", {"who": "Carol", "leave": "r"}),
+            ("Pay 13 to Carol.", {"to": "Carol", "amount": 13}),
+        ],
+    )
+    def test_what_is_named_or_belongs_to_more_is_shown(self, words: str, args: dict[str, Any]) -> None:
+        """A word before it names the argument, or something that tells more stands in the same message."""
+        assert made_of(args, said(words), MAIL).untrusted == ()
 
     def test_nothing_is_found_across_two_values(self) -> None:
         """Two fields of a trusted record do not make a third value."""
@@ -153,7 +173,7 @@ class TestIntegrity:
         """Where the run is started with what anybody may have written, its words show nothing."""
         agent = AGENT.model_copy(update={"input": "external"})
 
-        assert flow(agent, PAY, {"to": "bob"}, (said("pay bob"),)).untrusted == ("to",)
+        assert flow(agent, PAY, {"to": "Bob"}, (said("pay Bob"),)).untrusted == ("to",)
 
 
 class TestSecrecy:

@@ -42,7 +42,10 @@ class Dojo:
         self._lock = asyncio.Lock()
 
     async def ask(self, do: str, **given: Any) -> Any:
-        """Ask, and wait for the answer."""
+        """Ask, and wait for the answer: also where nobody wants it any more, since the next one comes behind it."""
+        return await asyncio.shield(self._ask(do, given))
+
+    async def _ask(self, do: str, given: dict[str, Any]) -> Any:
         async with self._lock:
             return await self._child.ask(do, 60, **given)
 

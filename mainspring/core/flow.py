@@ -70,12 +70,13 @@ def flow(
 ) -> Flow:
     """What the arguments of a call were made of, by a model that had read these messages.
 
-    Not `exact`, the label is the thread's where nothing in the thread is graver than the tool accepts: to look for
-    better places costs time.
+    Not `exact`, only what the tool does not accept is told: to look for better places costs time.
     """
+    limit = read_label(tool.accepts, _ANYTHING)
+    if not exact and limit == _ANYTHING:
+        return Flow()
     read = [(label_of(agent, message), message) for message in messages if message.role != "assistant"]
     thread = join((read_label(agent.input, FROM_USER), *(label for label, _ in read)))
-    limit = read_label(tool.accepts, _ANYTHING)
     if not exact and thread.fits(limit):
         return Flow(label=thread, thread=thread)
     better = [(OURS, agent.instructions), *((label, _text(message)) for label, message in read if label != thread)]

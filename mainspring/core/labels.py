@@ -10,6 +10,7 @@ After Denning, *A Lattice Model of Secure Information Flow* (1976); applied to a
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, get_args
 
 from mainspring.core.canonical import Value
@@ -64,6 +65,11 @@ def read_label(text: str, missing: Label = OURS) -> Label:
     Raises:
         ValueError: a word is on neither ladder, or two are on one; it says which words there are.
     """
+    return _read(text, missing.integrity, missing.secrecy)
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, integrity: Integrity, secrecy: Secrecy) -> Label:
     said: dict[str, str] = {}
     for word in text.split():
         ladder = "integrity" if word in INTEGRITY else "secrecy" if word in SECRECY else ""
@@ -72,4 +78,4 @@ def read_label(text: str, missing: Label = OURS) -> Label:
         if ladder in said:
             raise ValueError(f"{said[ladder]!r} and {word!r} contradict each other")
         said[ladder] = word
-    return missing.model_copy(update=said)
+    return Label(integrity=integrity, secrecy=secrecy).model_copy(update=said)

@@ -13,6 +13,7 @@ from mainspring.contracts.steps import ModelAnswer, ModelCall, RunRef, Timing
 from mainspring.core.answers import read_answer
 from mainspring.core.canonical import canonical, digest
 from mainspring.core.flow import label_of
+from mainspring.core.labels import FROM_USER, read_label
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import AgentSpec, Spec
@@ -133,7 +134,7 @@ async def ask_model(world: World, run: RunRef, agent: AgentSpec, messages: tuple
     request = ModelRequest(
         agent=agent.name,
         instructions=agent.instructions,
-        messages=tuple(_marked(agent, message) for message in repaired(messages)),
+        messages=_marked(agent, repaired(messages)),
         tools=agent.tools,
         result_schema=agent.result_schema,
         playbook=agent.playbook,
@@ -157,12 +158,20 @@ async def ask_model(world: World, run: RunRef, agent: AgentSpec, messages: tuple
         ) from None
 
 
-def _marked(agent: AgentSpec, message: Message) -> Message:
-    """A message with its label, where others wrote it."""
-    if message.label or message.role == "assistant":
-        return message
-    label = label_of(agent, message)
-    return message.model_copy(update={"label": str(label)}) if label.integrity == "external" else message
+def _marked(agent: AgentSpec, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages, with their label on those that others wrote."""
+    tools = {tool.name for tool in agent.tools if read_label(tool.returns).integrity == "external"}
+    user = read_label(agent.input, FROM_USER).integrity == "external"
+
+    def is_theirs(message: Message) -> bool:
+        return message.tool in tools if message.role == "tool" else user and message.role == "user"
+
+    return tuple(
+        message.model_copy(update={"label": str(label_of(agent, message))})
+        if is_theirs(message) and not message.label
+        else message
+        for message in messages
+    )
 
 
 def _answer(world: World, agent: AgentSpec, text: str) -> tuple[str, str]:

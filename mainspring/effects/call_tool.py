@@ -19,16 +19,16 @@ from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.flow import Flow, label_of_thread
-from mainspring.core.labels import Label
 from mainspring.core.ledger import make_item
 from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.rules import CallFacts, Judgement
-from mainspring.core.spec import ToolSpec
+from mainspring.core.spec import AgentSpec, ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
 from mainspring.effects.gate import flow_of
 from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.ledger import Thread
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
@@ -80,13 +80,14 @@ def _noted(work: ToolWork) -> ToolWork:
 
 
 class _Found(NamedTuple):
-    """A call and its tool, what the rules say of it, and the label of all its thread."""
+    """A call and its tool, what the rules say of it, and the thread it stands in."""
 
     call: ToolCall
     tool: Tool
     spec: ToolSpec
     judged: Judgement
-    label: Label
+    agent: AgentSpec
+    thread: Thread
 
 
 async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
@@ -133,12 +134,12 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     judged = judge.judge_call(facts)
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
-    return _Found(call, tool, tool_spec, judged, label_of_thread(agent, thread.messages))
+    return _Found(call, tool, tool_spec, judged, agent, thread)
 
 
 async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tuple[str, Status]:
     call, tool, spec = found.call, found.tool, found.spec
-    context = _context(world, run, work, found.label)
+    context = _context(world, run, work, found)
     limit = asyncio.timeout(spec.timeout)
     try:
         async with limit:
@@ -152,8 +153,7 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
         raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
-    agent = (await world.ledger.spec(run)).agent(work.step.agent)
-    if too_large := world.too_large(text) or world.gauge.too_much(agent, text):
+    if too_large := world.too_large(text) or world.gauge.too_much(found.agent, text):
         return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"
 
@@ -195,13 +195,14 @@ async def _in_thread(tool: Tool, call: ToolCall, context: Context) -> Any:
     return await done
 
 
-def _context(world: World, run: RunRef, work: ToolWork, label: Label) -> Context:
+def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Context:
     key = f"{run.first}:{work.step.id}"
 
     async def remember(note: str) -> None:
         if not run.user:
             raise ToolError("this run names no user, so there is nobody to remember this of")
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        label = label_of_thread(found.agent, found.thread.messages)
         made = Note(text=note, run=run.first, at=now, label=str(label))
         await world.memory.remember(run.tenant, run.user, made, key)
 

@@ -83,7 +83,7 @@ class Agent(Generic[ResultT]):
         near = _place_of_caller()
         self.name = _checked_name(name, "agent")
         _check_numbers(name, model, max_steps, model_timeout)
-        _check_choices(name, mode, context, shorten)
+        _check_choices(name, mode, context, shorten, input)
         self.model = model
         self.result = result
         self.agents = tuple(t for t in tools if isinstance(t, Agent))
@@ -96,10 +96,6 @@ class Agent(Generic[ResultT]):
             raise DefinitionError(f"agent {name!r}: result is {result!r}; it must be a pydantic model.")
         rule_text, playbook_text = (_read(p, near, f"agent {name!r}") if p else "" for p in (rules, playbook))
         policy = parse_rules(rule_text, str(rules)) if rules else EMPTY
-        try:
-            read_label(input)
-        except ValueError as error:
-            raise DefinitionError(f"agent {name!r} has input={input!r}: {error}.") from None
         self._spec = AgentSpec(
             name=name,
             description=description,
@@ -291,7 +287,11 @@ def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedel
         raise DefinitionError(f"agent {name!r}: model is {model!r}; it must be 'playbook' or 'provider:name'.")
 
 
-def _check_choices(name: str, mode: str, context: int, shorten: str) -> None:
+def _check_choices(name: str, mode: str, context: int, shorten: str, label: str) -> None:
+    try:
+        read_label(label)
+    except ValueError as error:
+        raise DefinitionError(f"agent {name!r} has input={label!r}: {error}.") from None
     for what, value, choices in (("mode", mode, get_args(Mode)), ("shorten", shorten, get_args(Shortening))):
         if value not in choices:
             right = ", ".join(repr(each) for each in choices)

@@ -162,3 +162,36 @@ def test_an_edge_to_nowhere_is_refused() -> None:
 
     with pytest.raises(DefinitionError, match=r"graph 'g': .*unknown node"):
         Graph("g", built)
+
+
+def test_a_label_that_is_none_is_refused() -> None:
+    """With the tool or the agent, the parameter, and the words there are."""
+
+    def look() -> str:
+        """Look."""
+        return ""
+
+    with pytest.raises(
+        DefinitionError, match=r"tool 'look' \(.+\) has returns='extern': 'extern' is no label; there are"
+    ):
+        tool("read", returns="extern")(look)
+    with pytest.raises(DefinitionError, match="has accepts='user external': 'user' and 'external' contradict"):
+        tool("once", accepts="user external")(look)
+    with pytest.raises(DefinitionError, match="agent 'a' has input='mail': 'mail' is no label"):
+        Agent("a", instructions="Go.", input="mail")
+
+
+def test_what_is_not_said_of_a_tool_is_taken_at_its_worst() -> None:
+    """Anybody may have written its results; without effects it takes anything, with effects only the user's."""
+
+    def look() -> str:
+        """Look."""
+        return ""
+
+    specs = [tool(effect)(look).spec for effect in ("read", "idempotent", "once")]  # type: ignore[arg-type]
+
+    assert [(spec.returns, spec.accepts) for spec in specs] == [
+        ("external", "external"),
+        ("external", "user"),
+        ("external", "user"),
+    ]

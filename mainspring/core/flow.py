@@ -33,6 +33,8 @@ _TELLING, _TELLING_NAME = 5, 3
 """Characters from which a text tells something; one with a capital is a name."""
 _NEAR = 2
 """How many words before a value may name it."""
+_LOOKED_BACK = 80
+"""Characters that these have at most."""
 _BETWEEN = "\0"
 """Separates the values of a JSON text, so that nothing is found across two."""
 
@@ -169,11 +171,12 @@ def _stands(value: str | float, place: _Place, names: frozenset[str]) -> bool:
 
 
 def _is_named(value: str, words: str, names: frozenset[str]) -> bool:
-    """Whether a value stands right after a word that names it, with one word between at most."""
-    return any(
-        len(before) <= _NEAR and not names.isdisjoint(before)
-        for before in (_WORD.findall(words[:at].lower())[-_NEAR:] for at in _found(value, words))
-    )
+    """Whether a value stands right after a word that names it, with one word between at most, or after such a key."""
+    for at in _found(value, words):
+        before = _BETWEEN.join(words[max(0, at - _LOOKED_BACK) : at].split(_BETWEEN)[-2:])
+        if not names.isdisjoint(_WORD.findall(before.lower())[-_NEAR:]):
+            return True
+    return False
 
 
 def _whole(sought: str, words: str) -> bool:
@@ -216,13 +219,12 @@ def _text(message: Message) -> str:
 
 
 def _scalars(value: Json) -> Iterator[str | int | float]:
-    """Every text, number and boolean in a value, and the keys of its objects. However deep it is."""
+    """Every text, number and boolean in a value, and the keys of its objects before theirs. However deep it is."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
-            waiting.extend(reversed(each.values()))
-            yield from each
+            waiting.extend(part for key, value in reversed(each.items()) for part in (value, key))
         elif isinstance(each, list):
             waiting.extend(reversed(each))
         elif each is not None:

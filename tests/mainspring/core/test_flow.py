@@ -131,6 +131,13 @@ class TestIntegrity:
         """A word before it names the argument, or something that tells more stands in the same message."""
         assert made_of(args, said(words), MAIL).untrusted == ()
 
+    def test_a_key_names_the_value_behind_it(self) -> None:
+        """A number in a trusted record is what its key says, and no other number of it is."""
+        record = result("contacts", [{"file_id": 13, "size": 99}])
+
+        assert made_of({"file_id": 13, "to": "Carol"}, said("Carol"), record, MAIL).untrusted == ()
+        assert made_of({"file_id": 99, "to": "Carol"}, said("Carol"), record, MAIL).untrusted == ("file_id",)
+
     def test_nothing_is_found_across_two_values(self) -> None:
         """Two fields of a trusted record do not make a third value."""
         assert made_of({"to": "a b"}, result("contacts", ["a", "b"]), MAIL).untrusted == ("to",)

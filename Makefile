@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long check format docs bench bench-sleep lock clean distclean
+.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
@@ -50,6 +50,9 @@ bench: $(STAMP) ## measure Mainspring beside its peers (STACKS=, TURNS=, REPEAT=
 
 bench-sleep: $(STAMP) ## measure 1,000 runs that wait for approval (N=10000 for more)
 	@exec $(BIN)/python -m benchmarks --stacks "$(STACKS)" --sleep "$(or $(N),1000)"
+
+bench-guards: $(STAMP) ## play AgentDojo's attacks against the rules (SUITES=banking,workspace,slack,travel)
+	@exec $(BIN)/python -m benchmarks.dojo --suites "$(SUITES)"
 
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
 # The machine's own package configuration stays out: the lock names versions and hashes, no index.

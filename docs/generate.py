@@ -64,6 +64,12 @@ FACTS = {
     "effect": "`read`, `idempotent` or `once`",
     "results": "the calls of this thread that have ended, oldest first",
     "seen.integers": "every integer in the results of calls that went well",
+    "flow.untrusted": "names of the arguments that are less trusted than the tool accepts",
+    "flow.uncleared": "names of the arguments that are more secret than the tool accepts",
+    "flow.integrity": "what the arguments were made of, at its worst: `trusted`, `user` or `external`",
+    "flow.secrecy": "likewise: `public`, `internal`, `personal` or `secret`",
+    "flow.thread.integrity": "likewise, of all that the model had read",
+    "flow.thread.secrecy": "likewise, of all that the model had read",
     "input.text": "what the run was started with",
     "input.length": "its length in characters",
 }

@@ -15,7 +15,9 @@ from typing import Any, Generic, Protocol, cast, get_args
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
+from mainspring.core import base_rules
 from mainspring.core.canonical import Json
+from mainspring.core.labels import FROM_USER, Label, join, read_label
 from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
 from mainspring.core.rules import EMPTY, Judge, Policy
@@ -49,6 +51,8 @@ class Agent(Generic[ResultT]):
         context: how many tokens the model may be given; default: as many as its context window has.
         shorten: what happens to a thread that outgrows this: `trim` leaves the oldest out, `summarise` has the
             model summarise it.
+        input: how far what the run is started with may be trusted, and who may see it. Default: `user`; `external`
+            where it is a mail, a ticket or a page that anybody may have written.
 
     Paths are relative to the project root (searched upwards from the defining file).
 
@@ -73,12 +77,13 @@ class Agent(Generic[ResultT]):
         mode: Mode = "turn",
         context: int = 0,
         shorten: Shortening = "trim",
+        input: str = "user",  # noqa: A002 - as a run's input is named everywhere
     ) -> None:
         """Read the files, check everything against everything."""
         near = _place_of_caller()
         self.name = _checked_name(name, "agent")
         _check_numbers(name, model, max_steps, model_timeout)
-        _check_choices(name, mode, context, shorten)
+        _check_choices(name, mode, context, shorten, input)
         self.model = model
         self.result = result
         self.agents = tuple(t for t in tools if isinstance(t, Agent))
@@ -109,6 +114,8 @@ class Agent(Generic[ResultT]):
             mode=mode,
             context=context,
             shorten=shorten,
+            base=base_rules.TEXT,
+            input=input,
         )
         Judge(policy, self._spec.tools, name)
         if playbook:
@@ -171,6 +178,7 @@ class Graph:
         _check_tools(f"graph {name!r}", tools)
         text = _read(rules, near, f"graph {name!r}") if rules else ""
         policy: Policy = parse_rules(text, str(rules)) if rules else EMPTY
+        made_of = join((FROM_USER, *(label for agent in agents for label in _labels(agent)), *_returned(tools)))
         self._spec = AgentSpec(
             name=name,
             instructions="",
@@ -180,6 +188,8 @@ class Graph:
             rules_source=str(rules),
             deadline=policy.deadline,
             deny_reasons=policy.deny_reasons,
+            base=base_rules.TEXT,
+            input="" if made_of == FROM_USER else str(made_of),
         )
         Judge(policy, self._spec.tools, name)
 
@@ -234,7 +244,7 @@ async def use(tool: Tool, **args: Json) -> Any:
         raise ToolError(f"use({tool.name}): the arguments do not fit: {in_words(error)}") from None
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted", accepts="external")
 async def remember(note: str, context: Context) -> str:
     """Keep a short note about this user for later runs. Never personal data.
 
@@ -277,7 +287,11 @@ def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedel
         raise DefinitionError(f"agent {name!r}: model is {model!r}; it must be 'playbook' or 'provider:name'.")
 
 
-def _check_choices(name: str, mode: str, context: int, shorten: str) -> None:
+def _check_choices(name: str, mode: str, context: int, shorten: str, label: str) -> None:
+    try:
+        read_label(label)
+    except ValueError as error:
+        raise DefinitionError(f"agent {name!r} has input={label!r}: {error}.") from None
     for what, value, choices in (("mode", mode, get_args(Mode)), ("shorten", shorten, get_args(Shortening))):
         if value not in choices:
             right = ", ".join(repr(each) for each in choices)
@@ -318,7 +332,20 @@ def _tool_spec(each: Tool | Agent[Any]) -> ToolSpec:
         result_schema=spec.result_schema or {"type": "string"},
         effect="read",
         agent=each.name,
+        returns=str(join(_labels(each))),
+        accepts="external",
     )
+
+
+def _labels(agent: Agent[Any]) -> Iterable[Label]:
+    """Of everything that an agent may read, or an agent that it asks."""
+    for each in agent.reach():
+        yield read_label(each.spec("").input)
+        yield from _returned(each.tools)
+
+
+def _returned(tools: Iterable[Tool]) -> Iterable[Label]:
+    return (read_label(tool.spec.returns) for tool in tools)
 
 
 def _is_file(text: str | Path) -> bool:

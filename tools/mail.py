@@ -34,7 +34,7 @@ class Sent(BaseModel):
     message_id: str
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 async def send_email(to: str, subject: str, body: str, context: Context) -> Sent:
     """Send a mail to one person.
 

@@ -78,7 +78,7 @@ class Case(BaseModel):
     case: int
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted personal")
 def find_order(order: OrderNumber) -> Order:
     """Look up one order: who ordered what and when, prices in cents, status, what was refunded so far.
 
@@ -89,7 +89,7 @@ def find_order(order: OrderNumber) -> Order:
         return _order(shop, order)
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted personal")
 def refund_policy(reason: str) -> RefundPolicy:
     """Look up whether the shop refunds for a reason, and for how many days after the order.
 
@@ -104,7 +104,7 @@ def refund_policy(reason: str) -> RefundPolicy:
     return RefundPolicy.model_validate(dict(row))
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted personal")
 def track_parcel(order: OrderNumber) -> Parcel:
     """Ask the carrier's records where the parcel of an order is.
 
@@ -121,7 +121,7 @@ def track_parcel(order: OrderNumber) -> Parcel:
     return Parcel.model_validate(dict(row))
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def issue_refund(order: OrderNumber, amount_cents: int, reason: str, context: Context) -> Refund:
     """Pay money back to the customer of an order. This cannot be undone.
 
@@ -148,7 +148,7 @@ def issue_refund(order: OrderNumber, amount_cents: int, reason: str, context: Co
     return Refund.model_validate(refund)
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 def hand_over(reason: str, customer: str, ticket: str, context: Context) -> Case:
     """Put the ticket into the queue of the human colleagues, who will answer the customer.
 

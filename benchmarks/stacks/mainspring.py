@@ -27,13 +27,13 @@ WHOLE, ROOMY = 200, 1_000_000
 """Up to so many turns the model is given the whole conversation, as the peers' is; longer ones are made shorter."""
 
 
-@tool("read")
+@tool("read", returns="trusted")
 async def read_page(number: int) -> str:
     """Give one page of the backlog."""
     return page(number)
 
 
-@tool("once")
+@tool("once", returns="trusted")
 async def pay(amount: int) -> str:
     """Pay an invoice. Nobody wrote a rule for it, so a person is asked."""
     return f"paid {amount}"

@@ -45,7 +45,7 @@ WORKER: dict[str, Callable[[Any], dict[str, Any]]] = {
 """What a value of each setting of a worker is in the SDK."""
 
 
-@tool("idempotent", timeout=timedelta(seconds=ENOUGH))
+@tool("idempotent", returns="trusted", timeout=timedelta(seconds=ENOUGH))
 async def wait_long() -> str:
     """Take longer than anybody waits."""
     BEGUN.set()

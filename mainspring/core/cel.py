@@ -31,6 +31,7 @@ _FRAME = re.compile(
 )
 # C++ strings end at NUL, so 'a\0b' would equal 'a'; half a surrogate pair is refused altogether.
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
+_AROUND_DOT = re.compile(r"\s*\.\s*")
 _INT64 = 2**63
 _DOUBLE = 2**1023
 _JSON_KINDS: dict[str, Kind] = {
@@ -58,7 +59,7 @@ class Expression:
         """
         self.text = text
         # Only what the text can name is handed over: converting a long list costs more than the rest.
-        self.reads = {name for name in variables if name.partition(".")[0] in text}
+        self.reads = {name for name in variables if name in _AROUND_DOT.sub(".", text)}
         _refuse_has(text, self.reads)
         env = _environment(tuple(variables.items()))
         try:

@@ -25,6 +25,8 @@ class Message(Value):
     said by the engine: recalled memory, a request to repair a reply, what a person adds, what was left out when a
     thread was made shorter (then `replies` counts the assistant's messages among that, and `done` keeps what
     became of their calls).
+
+    `label` (see `core.labels`) stands where it does not follow from the role and the tool.
     """
 
     role: Role
@@ -35,13 +37,14 @@ class Message(Value):
     status: Status = "ok"
     replies: int = 0
     done: tuple["Done", ...] = ()
+    label: str = ""
 
     @property
     def value(self) -> Json:
         """The JSON value of a tool result; its text where it is not JSON."""
         try:
             return cast("Json", json.loads(self.text))
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.text
 
 

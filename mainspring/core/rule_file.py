@@ -56,6 +56,11 @@ class Policy(Value):
 EMPTY = Policy()
 
 
+def joined(base: Policy, own: Policy) -> Policy:
+    """The rules of both; all else is the own file's."""
+    return own.model_copy(update={"rules": (*base.rules, *own.rules)})
+
+
 def parse(text: str, source: str) -> Policy:
     """Read a rule file; `source` is its name in messages.
 

@@ -16,6 +16,7 @@ from pydantic import SkipValidation
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.cel import CelError, Expression, Kind, fields_of
+from mainspring.core.flow import Flow
 from mainspring.core.marked_yaml import Problems
 from mainspring.core.messages import Done
 from mainspring.core.rule_file import EMPTY, Policy, Rule, Verdict, parse
@@ -26,7 +27,19 @@ __all__ = ["EMPTY", "CallFacts", "InputFacts", "Judge", "Judgement", "Policy", "
 
 _STRICTEST_FIRST: tuple[Verdict, ...] = ("deny", "ask", "allow")
 _WHO: dict[str, Kind] = {"agent": "string", "user": "string", "tenant": "string"}
-_AT_CALL: dict[str, Kind] = {**_WHO, "tool": "string", "effect": "string", "results": "list", "seen.integers": "list"}
+_AT_CALL: dict[str, Kind] = {
+    **_WHO,
+    "tool": "string",
+    "effect": "string",
+    "results": "list",
+    "seen.integers": "list",
+    "flow.untrusted": "list",
+    "flow.uncleared": "list",
+    "flow.integrity": "string",
+    "flow.secrecy": "string",
+    "flow.thread.integrity": "string",
+    "flow.thread.secrecy": "string",
+}
 _AT_INPUT: dict[str, Kind] = {**_WHO, "input.text": "string", "input.length": "int"}
 
 # What a failed rule may say of its cause. CEL's own text can quote an argument, so it is never shown.
@@ -42,7 +55,8 @@ _CAUSE = "a value has a type or content it cannot work with"
 class CallFacts(Value):
     """What rules know of a tool call. `results` holds the calls of this thread that have ended.
 
-    Earlier calls of the same message count as ended, with status `ok` and no value.
+    Earlier calls of the same message count as ended, with status `ok` and no value. `flow` tells what the arguments
+    were made of.
     """
 
     agent: str
@@ -52,6 +66,7 @@ class CallFacts(Value):
     effect: Effect
     args: dict[str, Json]
     results: SkipValidation[tuple[Done, ...]] = ()
+    flow: Flow = Flow()
 
 
 class InputFacts(Value):
@@ -101,10 +116,10 @@ class Judge:
 
     def judge_call(self, facts: CallFacts) -> Judgement:
         """The strictest verdict on a tool call. Never raises."""
-        rules = [(rule, expression) for rule, expression in self._at_call if rule.tool in ("", facts.tool)]
-        shared: dict[str, Json] = {**_who(facts), "tool": facts.tool, "effect": facts.effect}
+        rules = self._rules(facts.tool)
+        shared: dict[str, Json] = {**_who(facts), **_flow(facts.flow), "tool": facts.tool, "effect": facts.effect}
         # The longer a thread, the more these take, so they are made for rules that read them.
-        read = set[str]().union(*(expression.reads for _, expression in rules))
+        read = self.reads(facts.tool)
         shared |= {name: make(facts.results) for name, make in _OF_RESULTS.items() if name in read}
         typed = shared | {f"args.{name}": value for name, value in facts.args.items()}
         loose = shared | {"args": facts.args}
@@ -115,6 +130,13 @@ class Judge:
             reason = f"No rule says who may run {facts.tool!r}, and it cannot be undone."
             return Judgement(verdict="ask", reason=reason)
         return Judgement(verdict="allow")
+
+    def reads(self, tool: str) -> set[str]:
+        """Which facts the rules may read that hold for calls of a tool."""
+        return set[str]().union(*(expression.reads for _, expression in self._rules(tool)))
+
+    def _rules(self, tool: str) -> list[tuple[Rule, Expression]]:
+        return [(rule, expression) for rule, expression in self._at_call if rule.tool in ("", tool)]
 
     def judge_input(self, facts: InputFacts) -> Judgement:
         """The strictest verdict on the text a run is started with. Never raises."""
@@ -130,6 +152,17 @@ def stricter(one: Judgement, other: Judgement) -> Judgement:
 
 def _who(facts: CallFacts | InputFacts) -> dict[str, Json]:
     return {"agent": facts.agent, "user": facts.user, "tenant": facts.tenant}
+
+
+def _flow(flow: Flow) -> dict[str, Json]:
+    return {
+        "flow.untrusted": list[Json](flow.untrusted),
+        "flow.uncleared": list[Json](flow.uncleared),
+        "flow.integrity": flow.label.integrity,
+        "flow.secrecy": flow.label.secrecy,
+        "flow.thread.integrity": flow.thread.integrity,
+        "flow.thread.secrecy": flow.thread.secrecy,
+    }
 
 
 def _apply(rule: Rule, expression: Expression, facts: Mapping[str, Json]) -> Judgement | None:

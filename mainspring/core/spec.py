@@ -14,7 +14,8 @@ Shortening = Literal["trim", "summarise"]
 class ToolSpec(Value):
     """A tool as the model, the rules and the workflow see it. `timeout` is in seconds.
 
-    `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's.
+    `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's. `returns` and
+    `accepts` are labels (`core.labels`): of its results, and of what its arguments may be made of without a person.
     """
 
     name: str
@@ -25,10 +26,15 @@ class ToolSpec(Value):
     timeout: float = 30.0
     agent: str = ""
     mode: Mode | None = None
+    returns: str = ""
+    accepts: str = ""
 
 
 class AgentSpec(Value):
     """One agent of a run. `rules` and `playbook` are the texts of the files, with where they came from.
+
+    `base` is the text of the rules that every agent has, as they were then. `input` is the label of what the user
+    says.
 
     `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals. `context` is how many
     tokens the model may be given (0: as many as its window has). A field that is not recorded has the meaning it
@@ -52,6 +58,8 @@ class AgentSpec(Value):
     mode: Mode = "step"
     context: int = 0
     shorten: Shortening = "trim"
+    base: str = ""
+    input: str = ""
 
     def tool(self, name: str) -> ToolSpec | None:
         """The tool of that name, if the agent has it."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, TypeAdapte
 from pydantic.errors import PydanticSchemaGenerationError
 
 from mainspring.core.canonical import Json
+from mainspring.core.labels import read_label
 from mainspring.core.spec import Effect, Mode, ToolSpec
 from mainspring.errors import DefinitionError
 
@@ -96,7 +97,13 @@ class Tool:
 
 
 def tool(
-    effect: Effect, *, name: str = "", timeout: timedelta = timedelta(seconds=30), mode: Mode | None = None
+    effect: Effect,
+    *,
+    name: str = "",
+    timeout: timedelta = timedelta(seconds=30),
+    mode: Mode | None = None,
+    returns: str = "external",
+    accepts: str = "",
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: schema from its type hints, description from its docstring.
 
@@ -106,13 +113,18 @@ def tool(
         name: what the model calls it by; default: the function's name.
         timeout: how long one attempt may take.
         mode: overrides the agent's mode for this tool; `step` makes every call of it an activity.
+        returns: how far its results may be trusted and who may see them, such as `trusted`, `external` (anybody may
+            have written them) or `external personal`; see `core.labels`.
+        accepts: what its arguments may be made of without a person: the least trusted, the most secret, or both.
+            Default: `external` for a `read`, `user` for a tool with effects; secret or not.
 
     Raises:
-        DefinitionError: no docstring, an argument without type, a bad effect, mode or name.
+        DefinitionError: no docstring, an argument without type, a bad effect, mode, label or name.
     """
 
     def define(function: Callable[..., Any]) -> Tool:
-        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode)
+        accepted = accepts or ("external" if effect == "read" else "user")
+        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode, (returns, accepted))
 
     if callable(effect):
         raise DefinitionError(
@@ -127,7 +139,14 @@ def in_words(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
 
 
-def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: timedelta, mode: Mode | None) -> Tool:
+def _define(  # noqa: PLR0917 - what the decorator was given
+    function: Callable[..., Any],
+    effect: Effect,
+    name: str,
+    timeout: timedelta,
+    mode: Mode | None,
+    labels: tuple[str, str],
+) -> Tool:
     where = f"tool {name!r} ({_place(function)})"
     if not NAME.fullmatch(name):
         raise DefinitionError(f"{where} has a name no model accepts: use a-z, 0-9 and _, at most 64 characters.")
@@ -139,6 +158,7 @@ def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: ti
         raise DefinitionError(f"{where} has mode {mode!r}, but only a 'read' may be a local activity. Leave mode out.")
     if timeout <= timedelta(0):
         raise DefinitionError(f"{where} has the time-out {timeout}; it must be longer than nothing.")
+    _check_labels(where, *labels)
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
     description = "\n\n".join(part for part in (doc.short_description, doc.long_description) if part)
     if not description:
@@ -159,11 +179,21 @@ def _define(function: Callable[..., Any], effect: Effect, name: str, timeout: ti
             effect=effect,
             timeout=timeout.total_seconds(),
             mode=mode,
+            returns=labels[0],
+            accepts=labels[1],
         )
     except (PydanticUserError, PydanticSchemaGenerationError) as error:
         reason = str(error).splitlines()[0]
         raise DefinitionError(f"{where} has a type that has no JSON form: {reason}") from None
     return Tool(spec=spec, function=function, arguments=arguments, result=result, context_parameter=context)
+
+
+def _check_labels(where: str, returns: str, accepts: str) -> None:
+    for what, label in (("returns", returns), ("accepts", accepts)):
+        try:
+            read_label(label)
+        except ValueError as error:
+            raise DefinitionError(f"{where} has {what}={label!r}: {error}.") from None
 
 
 def _arguments(

@@ -24,7 +24,8 @@ Verdict = Literal["allow", "deny", "ask", "malformed"]
 class CallVerdict(Record):
     """What the rules say of one call of a message, in the message's order.
 
-    `args_digest` is over the arguments as parsed; `matched` names every rule that matched.
+    `args_digest` is over the arguments as parsed; `matched` names every rule that matched. `label` is that of what the
+    arguments were made of, where another agent is to read them ("": as what a user says).
     `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how.
     """
 
@@ -35,6 +36,7 @@ class CallVerdict(Record):
     rule: str = ""
     reason: str = ""
     matched: tuple[str, ...] = ()
+    label: str = ""
 
 
 class Call(Value):

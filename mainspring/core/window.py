@@ -6,6 +6,7 @@ A message with calls and the answers to them are one piece: a provider refuses t
 from collections.abc import Iterable, Mapping, Sequence
 
 from mainspring.core.canonical import Value, canonical
+from mainspring.core.labels import OURS, Label
 from mainspring.core.messages import Done, Message, count_replies, finished_calls
 from mainspring.core.spec import Effect
 
@@ -63,8 +64,8 @@ def choose(messages: Sequence[Message], sizes: Sequence[int], room: int) -> Cut:
     return Cut(start=start, end=max(start, end))
 
 
-def note(left_out: Sequence[Message], effects: Mapping[str, Effect], summary: str = "") -> Message:
-    """What stands in the place of messages that were left out.
+def note(left_out: Sequence[Message], effects: Mapping[str, Effect], label: Label, summary: str = "") -> Message:
+    """What stands in the place of messages that were left out, which had this label together.
 
     It keeps what became of their calls, for the rules: all of those with effects, and the newest reads.
     """
@@ -72,7 +73,8 @@ def note(left_out: Sequence[Message], effects: Mapping[str, Effect], summary: st
     said = "Earlier messages were left out here."
     text = f"{said} A summary of them:\n{summary}" if summary else said
     done = _remembered(finished_calls(messages), effects)
-    return Message(role="note", text=text, replies=count_replies(messages), done=done)
+    written = "" if label == OURS else str(label)
+    return Message(role="note", text=text, replies=count_replies(messages), done=done, label=written)
 
 
 def transcript(messages: Iterable[Message]) -> str:

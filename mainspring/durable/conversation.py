@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from mainspring.contracts.carried import Held, Talk
 from mainspring.contracts.steps import CallRef, CompactWork, ModelAnswer, ModelCall, Step, Stretch, Timing, ToolWork
 from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.labels import join, read_label
 from mainspring.core.ledger import Entry, Head, advance
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import AgentSpec
@@ -97,14 +98,14 @@ class Conversation:
         entry = self._run.entry(Message(role="note", text=text))
         self._turn, _ = step(self._turn, Noted(note=entry))
 
-    async def hold(self, text: str) -> str:
-        """Go on until the agent is done; its answer.
+    async def hold(self, text: str, label: str = "") -> str:
+        """Go on until the agent is done; its answer. `label` is that of the text, where it is not the user's own.
 
         Raises:
             ApplicationError: the run cannot go on.
         """
         try:
-            return await self.exchange(text)
+            return await self.exchange(text, label)
         finally:
             del self._run.talks[self._turn.thread]
             if self._turn.thread:
@@ -113,7 +114,7 @@ class Conversation:
                     Stretch(step=self._turn.thread, node=self._node, agent=self._agent.name, timing=timing)
                 )
 
-    async def exchange(self, text: str) -> str:
+    async def exchange(self, text: str, label: str = "") -> str:
         """Answer one message of the user; what was under way in the execution before is ended instead.
 
         Raises:
@@ -123,7 +124,7 @@ class Conversation:
         if commands:
             self._restored = ()
         else:
-            new = (self._run.said(text),) if self._turn.head.count else self._run.opening(text)
+            new = (self._run.said(text, label),) if self._turn.head.count else self._run.opening(text, label)
             self._turn, commands = step(self._turn, Begin(new=new))
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -274,10 +275,16 @@ class Conversation:
         """Run the agent that is this tool: in this run, with its own rules and its own thread."""
         call = self._calls[command.index]
         nested = Conversation(self._run, self._run.spec.agent(name), command.step, self._node)
-        answer = await nested.hold(str(call.args["request"]))
+        label = next(each.verdict.label for each in self._turn.calls if each.step == command.step)
+        answer = await nested.hold(str(call.args["request"]), label)
         text = answer if self._run.spec.agent(name).result_schema else canonical(answer)
-        message = Message(role="tool", text=text, call=call.id, tool=call.name)
+        message = Message(role="tool", text=text, call=call.id, tool=call.name, label=self._label_of(call, label))
         return Returned(step=command.step, answer=self._run.entry(message))
+
+    def _label_of(self, call: ToolCall, asked: str) -> str:
+        """The label of another agent's answer, where what it was asked makes that graver than it always is."""
+        tool = self._agent.tool(call.name)
+        return str(join((read_label(tool.returns), read_label(asked)))) if tool and asked else ""
 
     async def _ask(self, command: AskPerson) -> Event:
         args: dict[str, Json] = dict(self._calls[command.index].args)

@@ -200,7 +200,9 @@ class _Stage:
             raise ToolError(f"agent {agent!r} is not among Graph({self._run.spec.name!r}, agents=[…]).") from None
         step = node.next()
         if step not in self._run.memo:
-            self._run.memo[step] = await Conversation(self._run, spec, step, node.name).hold(text)
+            # A node makes the text of what it likes: of what the user said, or of what an agent gave.
+            label = self._run.spec.agent(self._run.spec.name).input
+            self._run.memo[step] = await Conversation(self._run, spec, step, node.name).hold(text, label)
         return self._run.memo[step]
 
     async def use(self, tool: str, args: Mapping[str, Json]) -> Json:

@@ -83,15 +83,15 @@ class Running:
         self._recorded: set[str] = set()
         approvals.show_for(carried)
 
-    def opening(self, text: str) -> tuple[Entry, ...]:
-        """How a thread begins: what memory recalled (by reference), and what the user says."""
-        said = self.said(text)
+    def opening(self, text: str, label: str = "") -> tuple[Entry, ...]:
+        """How a thread begins: what memory recalled (by reference), and what the user says, or another agent."""
+        said = self.said(text, label)
         recalled = self._carried.recalled
         return (Entry(digest=recalled.digest), said) if recalled else (said,)
 
-    def said(self, text: str) -> Entry:
-        """What the user says, as it goes to the model."""
-        return self.entry(Message(role="user", text=text))
+    def said(self, text: str, label: str = "") -> Entry:
+        """What the user says, as it goes to the model; `label` where it is somebody else who says it."""
+        return self.entry(Message(role="user", text=text, label=label))
 
     def entry(self, message: Message) -> Entry:
         """A message made by the workflow itself, as it goes to an activity."""

@@ -11,7 +11,9 @@ from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import ModelAnswer, ModelCall, RunRef, Timing
 from mainspring.core.answers import read_answer
-from mainspring.core.canonical import canonical
+from mainspring.core.canonical import canonical, digest
+from mainspring.core.flow import label_of
+from mainspring.core.labels import FROM_USER, read_label
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import AgentSpec, Spec
@@ -41,7 +43,7 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
         run, call, spec, thread = await _read(world, call)
         agent = spec.agent(call.step.agent)
         answer = _refused(world, run, call, spec, thread) or _overflowed(world, agent, thread)
-        reply = None if answer else await ask_model(world, agent, thread.messages)
+        reply = None if answer else await ask_model(world, run, agent, thread.messages)
     if reply:
         answer = _answered(world, run, call, agent, thread, reply)
     answer = cast("ModelAnswer", answer).model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
@@ -96,7 +98,7 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
         ToolCall(id=f"call_{call.step.id.replace('.', '_')}_{index}", name=each.name, args=each.args)
         for index, each in enumerate(reply.calls)
     )
-    calls, verdicts = judge_calls(world, run, agent, thread.done, asked)
+    calls, verdicts = judge_calls(world, run, agent, thread, asked)
     text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
     if too_large := world.too_large(item.text):
@@ -123,7 +125,7 @@ def _lean(verdict: CallVerdict) -> CallVerdict:
     return verdict.model_copy(update={"id": "", "tool": "", "args_digest": ""})
 
 
-async def ask_model(world: World, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
+async def ask_model(world: World, run: RunRef, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
     """One reply of the agent's model to this thread.
 
     Raises:
@@ -132,11 +134,12 @@ async def ask_model(world: World, agent: AgentSpec, messages: tuple[Message, ...
     request = ModelRequest(
         agent=agent.name,
         instructions=agent.instructions,
-        messages=repaired(messages),
+        messages=_marked(agent, repaired(messages)),
         tools=agent.tools,
         result_schema=agent.result_schema,
         playbook=agent.playbook,
         playbook_source=agent.playbook_source,
+        fence=digest("fence", run.key)[:8],
     )
     limit = asyncio.timeout(agent.model_timeout)
     try:
@@ -153,6 +156,22 @@ async def ask_model(world: World, agent: AgentSpec, messages: tuple[Message, ...
         raise ApplicationError(
             str(error), type="ModelError", non_retryable=not error.retryable, next_retry_delay=delay
         ) from None
+
+
+def _marked(agent: AgentSpec, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages, with their label on those that others wrote."""
+    tools = {tool.name for tool in agent.tools if read_label(tool.returns).integrity == "external"}
+    user = read_label(agent.input, FROM_USER).integrity == "external"
+
+    def is_theirs(message: Message) -> bool:
+        return message.tool in tools if message.role == "tool" else user and message.role == "user"
+
+    return tuple(
+        message.model_copy(update={"label": str(label_of(agent, message))})
+        if is_theirs(message) and not message.label
+        else message
+        for message in messages
+    )
 
 
 def _answer(world: World, agent: AgentSpec, text: str) -> tuple[str, str]:

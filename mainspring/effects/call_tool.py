@@ -10,7 +10,7 @@ import contextvars
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -18,14 +18,17 @@ from temporalio.exceptions import ApplicationError
 from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
 from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.flow import Flow, label_of_thread
 from mainspring.core.ledger import make_item
 from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.rules import CallFacts, Judgement
-from mainspring.core.spec import ToolSpec
+from mainspring.core.spec import AgentSpec, ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
+from mainspring.effects.gate import flow_of
 from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.ledger import Thread
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
@@ -46,7 +49,8 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
         try:
             run = await world.ledger.run(work.run)
             work = work.full(activity.info().activity_id, run.name)
-            call, tool, spec, judged = await _at_the_door(world, run, work)
+            found = await _at_the_door(world, run, work)
+            call, tool, judged = found.call, found.tool, found.judged
         except Exception as error:  # noqa: BLE001 - whatever it was, the tool has not been run
             if isinstance(error, LedgerError) and activity.info().is_local:
                 raise not_held(error) from None
@@ -57,7 +61,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
         elif judged.verdict == "ask":
             outcome = ToolOutcome(ask=_verdict(run, call, tool, judged), timing=Timing(start=start, end=time.time_ns()))
         else:
-            text, status = await _run(world, run, work, call, tool, spec)
+            text, status = await _run(world, run, work, found)
             outcome = _outcome(run, call, text, status, start)
     if activity.info().is_local:
         outcome = outcome.model_copy(update={"work": _noted(work).lean(run.name)})
@@ -75,7 +79,18 @@ def _noted(work: ToolWork) -> ToolWork:
     return ToolWork(step=work.step, tool=work.tool, new=new, permit=permit)
 
 
-async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> tuple[ToolCall, Tool, ToolSpec, Judgement]:
+class _Found(NamedTuple):
+    """A call and its tool, what the rules say of it, and the thread it stands in."""
+
+    call: ToolCall
+    tool: Tool
+    spec: ToolSpec
+    judged: Judgement
+    agent: AgentSpec
+    thread: Thread
+
+
+async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     """Find the call and its tool, check the permit, and ask the rules; with a permit only `deny` counts."""
     spec = await world.ledger.spec(run)
     agent = spec.agent(work.step.agent)
@@ -103,6 +118,9 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> tuple[ToolC
         )
         if wrong:
             raise PermitError(wrong)
+    judge = world.judge(agent)
+    # What a model had read was judged with its message, and cannot have changed since.
+    made_of = Flow() if work.permit else flow_of(judge, agent, tool_spec, args, thread.messages)
     facts = CallFacts(
         agent=agent.name,
         user=run.user,
@@ -111,17 +129,17 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> tuple[ToolC
         effect=tool_spec.effect,
         args=args,
         results=thread.done,
+        flow=made_of,
     )
-    judged = world.judge(agent).judge_call(facts)
+    judged = judge.judge_call(facts)
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
-    return call, tool, tool_spec, judged
+    return _Found(call, tool, tool_spec, judged, agent, thread)
 
 
-async def _run(  # noqa: PLR0917 - each is a part of the call
-    world: World, run: RunRef, work: ToolWork, call: ToolCall, tool: Tool, spec: ToolSpec
-) -> tuple[str, Status]:
-    context = _context(world, run, work)
+async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tuple[str, Status]:
+    call, tool, spec = found.call, found.tool, found.spec
+    context = _context(world, run, work, found)
     limit = asyncio.timeout(spec.timeout)
     try:
         async with limit:
@@ -135,8 +153,7 @@ async def _run(  # noqa: PLR0917 - each is a part of the call
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
         raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
-    agent = (await world.ledger.spec(run)).agent(work.step.agent)
-    if too_large := world.too_large(text) or world.gauge.too_much(agent, text):
+    if too_large := world.too_large(text) or world.gauge.too_much(found.agent, text):
         return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"
 
@@ -178,14 +195,16 @@ async def _in_thread(tool: Tool, call: ToolCall, context: Context) -> Any:
     return await done
 
 
-def _context(world: World, run: RunRef, work: ToolWork) -> Context:
+def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Context:
     key = f"{run.first}:{work.step.id}"
 
     async def remember(note: str) -> None:
         if not run.user:
             raise ToolError("this run names no user, so there is nobody to remember this of")
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        await world.memory.remember(run.tenant, run.user, Note(text=note, run=run.first, at=now), key)
+        label = label_of_thread(found.agent, found.thread.messages)
+        made = Note(text=note, run=run.first, at=now, label=str(label))
+        await world.memory.remember(run.tenant, run.user, made, key)
 
     return Context(
         run=run.first,

@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import Compaction, CompactWork, RunRef, Timing
+from mainspring.core.flow import label_of_thread
 from mainspring.core.ledger import Head, Link, make_item
 from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Effect
@@ -63,8 +64,8 @@ class Shortened:
     summary: ModelReply | None
 
 
-async def shorten(
-    world: World, agent: AgentSpec, messages: tuple[Message, ...], sizes: Sequence[int], room: int
+async def shorten(  # noqa: PLR0917 - whose thread, and what fits
+    world: World, run: RunRef, agent: AgentSpec, messages: tuple[Message, ...], sizes: Sequence[int], room: int
 ) -> Shortened:
     """Choose what is left out so that the rest, whose messages have these sizes, fits the room.
 
@@ -73,16 +74,17 @@ async def shorten(
     """
     cut = choose(messages, sizes, room)
     left_out = messages[cut.start : cut.end]
-    reply = await _summary(world, agent, left_out) if agent.shorten == "summarise" and left_out else None
+    reply = await _summary(world, run, agent, left_out) if agent.shorten == "summarise" and left_out else None
     effects: dict[str, Effect] = {tool.name: tool.effect for tool in agent.tools}
-    return Shortened(cut, note(left_out, effects, reply.text if reply else ""), reply)
+    label = label_of_thread(agent, left_out)
+    return Shortened(cut, note(left_out, effects, label, reply.text if reply else ""), reply)
 
 
 async def _compacted(world: World, run: RunRef, work: CompactWork, agent: AgentSpec, thread: Thread) -> Compaction:
     sizes = world.gauge.each(agent, thread.digests, thread.messages)
     fixed = world.gauge.fixed(agent)
     room = int(world.gauge.limit(agent) * TARGET) - fixed
-    shorter = await shorten(world, agent, thread.messages, sizes, room)
+    shorter = await shorten(world, run, agent, thread.messages, sizes, room)
     cut, reply, item = shorter.cut, shorter.summary, make_item(shorter.note, run.key)
     digests = (*thread.digests[: cut.start], item.digest, *thread.digests[cut.end :])
     before = fixed + sum(sizes)
@@ -103,7 +105,7 @@ async def _compacted(world: World, run: RunRef, work: CompactWork, agent: AgentS
     )
 
 
-async def _summary(world: World, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
+async def _summary(world: World, run: RunRef, agent: AgentSpec, messages: tuple[Message, ...]) -> ModelReply:
     """A summary by the agent's own model, which is given what is left out as text, in halves where it is too long."""
     asked = agent.model_copy(update={"instructions": _SUMMARISE, "tools": (), "result_schema": None, "playbook": ""})
     text = transcript(messages)
@@ -112,4 +114,5 @@ async def _summary(world: World, agent: AgentSpec, messages: tuple[Message, ...]
     while count(text) > room and len(messages) > 1:
         messages = messages[len(messages) // 2 :]
         text = transcript(messages)
-    return await ask_model(world, asked, (Message(role="user", text=text),))
+    said = Message(role="user", text=text, label=str(label_of_thread(agent, messages)))
+    return await ask_model(world, run, asked, (said,))

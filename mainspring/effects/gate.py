@@ -4,11 +4,14 @@ from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.canonical import Json, canonical, digest
-from mainspring.core.messages import Done, ToolCall
-from mainspring.core.rules import CallFacts, InputFacts, Judgement, stricter
-from mainspring.core.spec import AgentSpec, Spec
+from mainspring.core.flow import Flow, flow
+from mainspring.core.labels import FROM_USER
+from mainspring.core.messages import Done, Message, ToolCall
+from mainspring.core.rules import CallFacts, InputFacts, Judge, Judgement, stricter
+from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
+from mainspring.effects.ledger import Thread
 from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
 
@@ -23,9 +26,9 @@ def judge_input(world: World, spec: Spec, user: str, tenant: str, text: str) -> 
 
 
 def judge_calls(
-    world: World, run: RunRef, agent: AgentSpec, ended: tuple[Done, ...], asked: tuple[ToolCall, ...]
+    world: World, run: RunRef, agent: AgentSpec, thread: Thread, asked: tuple[ToolCall, ...]
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
-    """The calls with their arguments as parsed, and a verdict on each, in order. `ended` are those before.
+    """The calls with their arguments as parsed, and a verdict on each, in order.
 
     Each is judged as if the earlier calls of the message were done, and also as if they had come to
     nothing, since they may; the stricter verdict counts.
@@ -48,9 +51,10 @@ def judge_calls(
             tool=each.name,
             effect=tool.effect if tool else "once",
             args=args,
-            results=ended,
+            results=thread.done,
+            flow=flow_of(judge, agent, tool, args, thread.messages),
         )
-        assumed = facts.model_copy(update={"results": (*ended, *earlier)})
+        assumed = facts.model_copy(update={"results": (*thread.done, *earlier)})
         judged = stricter(judge.judge_call(assumed), judge.judge_call(facts)) if earlier else judge.judge_call(facts)
         calls.append(each.model_copy(update={"args": args}))
         verdicts.append(
@@ -62,11 +66,24 @@ def judge_calls(
                 rule=judged.rule,
                 reason=judged.reason,
                 matched=judged.matched,
+                label=str(facts.flow.label) if tool and tool.agent and facts.flow.label != FROM_USER else "",
             )
         )
         if judged.verdict != "deny":
             earlier.append(Done(tool=each.name, args=args, value=None, status="ok"))
     return tuple(calls), tuple(verdicts)
+
+
+def flow_of(
+    judge: Judge, agent: AgentSpec, tool: ToolSpec | None, args: dict[str, Json], messages: tuple[Message, ...]
+) -> Flow:
+    """What the arguments of a call were made of, as far as anybody asks: a rule, or the agent that is the tool."""
+    if tool is None:
+        return Flow()
+    read = {name for name in judge.reads(tool.name) if name.startswith("flow.")}
+    if not (read or tool.agent):
+        return Flow()
+    return flow(agent, tool, args, messages, exact=bool(tool.agent or read - {"flow.untrusted", "flow.uncleared"}))
 
 
 def _parse(world: World, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:

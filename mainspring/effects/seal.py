@@ -61,7 +61,7 @@ async def _with(  # noqa: PLR0917 - each is a part of the window
     chain, loose = items[:count], items[count:]
     if room and _written(chain) > room:
         messages = tuple(Message.model_validate_json(item.text) for item in chain)
-        shorter = await shorten(world, agent, messages, [_written([item]) for item in chain], room)
+        shorter = await shorten(world, run, agent, messages, [_written([item]) for item in chain], room)
         cut, said = shorter.cut, shorter.summary
         chain = [*chain[: cut.start], make_item(shorter.note, run.key), *chain[cut.end :]]
         head = advance(Head(thread=window.head.thread), (item.digest for item in chain))

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mainspring.core import base_rules
 from mainspring.core.canonical import canonical, digest
+from mainspring.core.rule_file import joined
 from mainspring.core.rules import EMPTY, Judge, parse
 from mainspring.core.spec import AgentSpec
 from mainspring.core.tool import Tool
@@ -58,10 +60,13 @@ class World:
         known = self._judges.get(str(id(agent)))
         if known and known[0] is agent:
             return known[1]
-        key = digest(canonical([agent.name, agent.rules, [tool.model_dump(mode="json") for tool in agent.tools]]))
+        key = digest(
+            canonical([agent.name, agent.base, agent.rules, [tool.model_dump(mode="json") for tool in agent.tools]])
+        )
         known = self._judges.get(key)
         if known is None:
-            policy = parse(agent.rules, agent.rules_source) if agent.rules else EMPTY
+            own = parse(agent.rules, agent.rules_source) if agent.rules else EMPTY
+            policy = joined(parse(agent.base, base_rules.SOURCE), own) if agent.base else own
             known = (agent, Judge(policy, agent.tools, agent.name))
         self._judges[key] = known
         self._judges[str(id(agent))] = (agent, known[1])

@@ -6,11 +6,12 @@ from mainspring.core.canonical import Value
 
 
 class Note(Value):
-    """One thing remembered of a user: the words, the run that wrote them, and when (ISO 8601, UTC)."""
+    """One thing remembered of a user: the words, the run that wrote them, when (ISO 8601, UTC), and of what label."""
 
     text: str
     run: str
     at: str
+    label: str = ""
 
 
 class Memory(ABC):

@@ -8,7 +8,11 @@ from mainspring.core.spec import ToolSpec
 
 
 class ModelRequest(Value):
-    """All a model needs for one reply: the thread so far, oldest first, and what it may call."""
+    """All a model needs for one reply: the thread so far, oldest first, and what it may call.
+
+    Messages whose `label` says `external` were written by others; a language model gets them between marks with the
+    word `fence`, which their writers cannot know.
+    """
 
     agent: str
     instructions: str
@@ -17,6 +21,7 @@ class ModelRequest(Value):
     result_schema: dict[str, Json] | None = None
     playbook: str = ""
     playbook_source: str = ""
+    fence: str = ""
 
 
 class ModelReply(Value):

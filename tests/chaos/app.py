@@ -40,26 +40,26 @@ def live_in(world: World) -> None:
     _world[:] = [world]
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 async def look(number: int) -> int:
     """Look at a gauge."""
     return 2 * number
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 async def study(number: int) -> str:
     """Read a gauge's log, which is long."""
     return f"{2 * number}" + " and so on" * 50
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 async def send(letter: str, context: Context) -> str:
     """Send a letter; the same key sends it once."""
     _world[0].take_effect("send", context.idempotency_key, os.getpid(), unique=True)
     return f"sent {letter}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 async def pay(cents: int, context: Context) -> str:
     """Pay; nothing but the engine keeps it from being paid twice.
 

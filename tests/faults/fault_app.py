@@ -33,7 +33,7 @@ def is_first(agent: str, key: str) -> bool:
     return record("attempts", agent, key) == 1
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 async def look(context: Context) -> int:
     """Look at the gauge."""
     if is_first(context.agent, context.idempotency_key):
@@ -41,7 +41,7 @@ async def look(context: Context) -> int:
     return 7
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 async def send(context: Context) -> str:
     """Send a letter; the same key sends it once."""
     first = is_first(context.agent, context.idempotency_key)
@@ -51,7 +51,7 @@ async def send(context: Context) -> str:
     return "sent"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 async def launch(stop: str, context: Context) -> str:
     """Launch; the first attempt stops before or after the effect."""
     first = is_first(context.agent, context.idempotency_key)

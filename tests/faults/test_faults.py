@@ -57,7 +57,7 @@ def book(tmp_path: Path) -> Book:
 def looker(book: Book, *, error: Exception | None = None, timeout: timedelta = timedelta(seconds=30)) -> Agent[str]:
     """An agent whose only tool, a read, fails with this error, or never ends."""
 
-    @tool(effect="read", timeout=timeout)
+    @tool(effect="read", returns="trusted", timeout=timeout)
     async def look() -> str:
         """Look."""
         book.write("attempt")
@@ -78,7 +78,7 @@ def launcher(
 ) -> Agent[str]:
     """An agent with a `once` tool, which says NotDone so often, takes effect, then fails or never ends."""
 
-    @tool(effect="once", timeout=timeout)
+    @tool(effect="once", returns="trusted", timeout=timeout)
     async def launch() -> str:
         """Launch."""
         if book.write("attempt") <= busy:

@@ -34,7 +34,7 @@ GROWTH = 1.15
 TEXT = "x" * 1000
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int) -> str:
     """Look something up."""
     return f"{number}: {TEXT}"

@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from mainspring import Agent, Context, DefinitionError, Graph, PolicyError, tool, use
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def weather(city: str, days: int = 1) -> str:
     """Tell the weather of a city.
 
@@ -33,7 +33,7 @@ def test_schema_comes_from_hints_and_docstring() -> None:
 def test_context_is_not_an_argument_of_the_model() -> None:
     """A parameter of type `Context` is filled by the engine and hidden from the model."""
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     def pay(amount_cents: int, context: Context) -> str:
         """Pay."""
         return f"{amount_cents} {context.idempotency_key}"
@@ -54,7 +54,7 @@ def test_docstring_must_be_there() -> None:
     """A tool without docstring is refused by name, with the reason."""
     with pytest.raises(DefinitionError, match=r"tool 'look' .* has no docstring"):
 
-        @tool(effect="read")
+        @tool(effect="read", returns="trusted")
         def look() -> None:
             pass
 
@@ -63,7 +63,7 @@ def test_arguments_need_types() -> None:
     """An argument without type hint is refused by name."""
     with pytest.raises(DefinitionError, match="argument 'what' has no type hint"):
 
-        @tool(effect="read")
+        @tool(effect="read", returns="trusted")
         def look(what) -> None:  # type: ignore[no-untyped-def]
             """Look."""
 
@@ -162,3 +162,36 @@ def test_an_edge_to_nowhere_is_refused() -> None:
 
     with pytest.raises(DefinitionError, match=r"graph 'g': .*unknown node"):
         Graph("g", built)
+
+
+def test_a_label_that_is_none_is_refused() -> None:
+    """With the tool or the agent, the parameter, and the words there are."""
+
+    def look() -> str:
+        """Look."""
+        return ""
+
+    with pytest.raises(
+        DefinitionError, match=r"tool 'look' \(.+\) has returns='extern': 'extern' is no label; there are"
+    ):
+        tool("read", returns="extern")(look)
+    with pytest.raises(DefinitionError, match="has accepts='user external': 'user' and 'external' contradict"):
+        tool("once", accepts="user external")(look)
+    with pytest.raises(DefinitionError, match="agent 'a' has input='mail': 'mail' is no label"):
+        Agent("a", instructions="Go.", input="mail")
+
+
+def test_what_is_not_said_of_a_tool_is_taken_at_its_worst() -> None:
+    """Anybody may have written its results; without effects it takes anything, with effects only the user's."""
+
+    def look() -> str:
+        """Look."""
+        return ""
+
+    specs = [tool(effect)(look).spec for effect in ("read", "idempotent", "once")]  # type: ignore[arg-type]
+
+    assert [(spec.returns, spec.accepts) for spec in specs] == [
+        ("external", "external"),
+        ("external", "user"),
+        ("external", "user"),
+    ]

@@ -71,7 +71,7 @@ async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatc
 async def test_a_tools_error_is_not_logged(mainspring: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """The log tells that a call failed and as what, but not the words: they may quote a customer."""
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     def look() -> None:
         """Look."""
         raise RuntimeError("ada@example.com is unknown")

@@ -140,7 +140,7 @@ async def test_without_the_package(bucket: Any, tmp_path: Path, monkeypatch: pyt
     assert await converter(tmp_path).decode(await converter(tmp_path).encode(["small"])) == ["small"]
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def report() -> str:
     """Give the whole report."""
     return LARGE

@@ -211,13 +211,13 @@ def test_several_processes_write_the_same_payload(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 20
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def report() -> str:
     """Give the whole report."""
     return REPORT_TEXT
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def publish() -> str:
     """Publish the report."""
     return "published"
@@ -304,7 +304,7 @@ async def test_a_run_waits_until_its_payload_is_put_right(
     assert (await run.result()).answer == "whole"
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def dump(size: int) -> str:
     """Give this many bytes."""
     return "x" * size

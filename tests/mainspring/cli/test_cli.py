@@ -21,7 +21,7 @@ COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_c
 ROOT = Path(__file__).parents[3]
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def wire(cents: int) -> str:
     """Pay.
 

@@ -365,7 +365,7 @@ async def test_what_the_temporal_command_writes(greeted: TestRun, temporal_serve
     assert (await replayed("shown.json")).endswith("1 history: 1 ok.\n")
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def report() -> str:
     """Give more than history takes."""
     return "A sentence. " * 12_000

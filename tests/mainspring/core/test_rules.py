@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainspring.core import base_rules
 from mainspring.core.canonical import Json
+from mainspring.core.flow import Flow
 from mainspring.core.messages import Done
+from mainspring.core.rule_file import joined
 from mainspring.core.rules import EMPTY, CallFacts, InputFacts, Judge, Judgement, Policy, parse
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import PolicyError
@@ -375,3 +378,17 @@ class TestRefundDesk:
 
         assert policy.deadline == 86_400.0
         assert policy.deny_reasons == ("not enough evidence", "wrong amount", "outside our policy")
+
+
+def test_rules_may_be_stricter_about_labels():
+    """A rule of one's own can refuse where the rules of every agent ask."""
+    policy = joined(
+        parse(base_rules.TEXT, base_rules.SOURCE),
+        parse("rules:\n" + rule("strangers", "\"'order' in flow.untrusted\"", "deny"), "p.yaml"),
+    )
+    over = Judge(policy, TOOLS, "refund-agent")
+
+    def verdict(*untrusted: str) -> str:
+        return over.judge_call(refund().model_copy(update={"flow": Flow(untrusted=untrusted)})).verdict
+
+    assert (verdict("order"), verdict("reason"), verdict()) == ("deny", "ask", "allow")

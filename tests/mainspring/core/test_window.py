@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.core.canonical import canonical
+from mainspring.core.labels import OURS
 from mainspring.core.messages import Message, Status, ToolCall, count_replies, finished_calls
 from mainspring.core.spec import Effect
 from mainspring.core.window import READS_KEPT, choose, note, repaired, transcript
@@ -43,7 +44,7 @@ def shortened(messages: Sequence[Message], sizes: Sequence[int], room: int) -> l
     """The thread as a compact step makes it."""
     cut = choose(messages, sizes, room)
     left_out = messages[cut.start : cut.end]
-    return [*messages[: cut.start], note(left_out, EFFECTS), *messages[cut.end :]]
+    return [*messages[: cut.start], note(left_out, EFFECTS, OURS), *messages[cut.end :]]
 
 
 # Threads of every shape
@@ -251,8 +252,8 @@ def test_a_note_says_that_something_is_missing() -> None:
     """With the summary, where there is one."""
     left_out = [says("one"), user("two")]
 
-    assert note(left_out, EFFECTS).text == "Earlier messages were left out here."
-    assert note(left_out, EFFECTS, "It went well.").text == (
+    assert note(left_out, EFFECTS, OURS).text == "Earlier messages were left out here."
+    assert note(left_out, EFFECTS, OURS, "It went well.").text == (
         "Earlier messages were left out here. A summary of them:\nIt went well."
     )
 
@@ -268,7 +269,7 @@ def test_old_reads_go_where_there_are_too_many() -> None:
         gives("new"),
     ]
 
-    done = note([asks("old", tool="pay"), gives("old", large, tool="pay"), *left_out], EFFECTS).done
+    done = note([asks("old", tool="pay"), gives("old", large, tool="pay"), *left_out], EFFECTS, OURS).done
 
     assert [each.args["of"] for each in done] == ["old", "2", "3", "paid", "new"]
 
@@ -278,7 +279,7 @@ def test_a_tool_that_nobody_knows_any_more_had_effects() -> None:
     large = json.dumps("x" * READS_KEPT)
     left_out = [asks("a", tool="gone"), gives("a", large, tool="gone"), asks("b"), gives("b", large)]
 
-    assert [each.tool for each in note(left_out, EFFECTS).done] == ["gone"]
+    assert [each.tool for each in note(left_out, EFFECTS, OURS).done] == ["gone"]
 
 
 @given(sized(), st.integers(1, 3))
@@ -301,7 +302,7 @@ def test_the_reads_that_are_kept_are_the_newest_and_bounded(lengths: list[int]) 
     """No more bytes of them are carried along than there is room for, and none that is older than one that is not."""
     calls = [(asks(f"{index}"), gives(f"{index}", json.dumps("x" * length))) for index, length in enumerate(lengths)]
 
-    done = note([each for pair in calls for each in pair], EFFECTS).done
+    done = note([each for pair in calls for each in pair], EFFECTS, OURS).done
 
     assert sum(len(canonical(each.value)) + len(canonical(each.args)) for each in done) <= READS_KEPT
     assert [each.args["of"] for each in done] == [f"{index}" for index in range(len(lengths))][-len(done) :][

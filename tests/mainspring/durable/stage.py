@@ -77,21 +77,21 @@ def act(number: int, context: Context) -> str:
     return str(json.loads(result(call, seen.plan)))
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int, verdict: str, pause: float, context: Context) -> str:
     """Look, in a thread of its own."""
     time.sleep(pause)
     return act(number, context)
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 async def send(number: int, verdict: str, pause: float, context: Context) -> str:
     """Send."""
     await asyncio.sleep(pause)
     return act(number, context)
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 async def launch(number: int, verdict: str, pause: float, context: Context) -> str:
     """Launch."""
     await asyncio.sleep(pause)

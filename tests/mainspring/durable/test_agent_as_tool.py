@@ -5,7 +5,7 @@ from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"

@@ -29,19 +29,19 @@ from tests.mainspring.durable.reading import card, executions, started, steps, u
 MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int) -> str:
     """Look at a number."""
     return f"seen {number}"
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 def mark(number: int) -> str:
     """Mark a number."""
     return f"marked {number}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"
@@ -122,7 +122,7 @@ async def test_a_tool_found_slow_stays_ordinary(mainspring: Bench, monkeypatch: 
     """What was learned of a tool is carried along."""
     attempts: list[int] = []
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     async def search(number: int) -> int:
         """Search; the first attempt does not come back."""
         attempts.append(number)
@@ -235,7 +235,7 @@ async def test_an_inner_agents_question_waits_on(mainspring: Bench, move: Move) 
 def lost_once(fences: list[int]) -> Tool:
     """A tool that launches and then loses its connection, the first time."""
 
-    @tool(effect="once")
+    @tool(effect="once", returns="trusted")
     def fire(context: Context) -> str:
         """Fire."""
         fences.append(context.fence)
@@ -306,7 +306,7 @@ async def test_a_graph_does_no_step_twice(mainspring: Bench, monkeypatch: pytest
     monkeypatch.setattr(continuing, "EVENTS", 14)
     seen: list[int] = []
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     def count(number: int) -> str:
         """Count."""
         seen.append(number)

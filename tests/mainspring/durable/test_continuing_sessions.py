@@ -19,7 +19,7 @@ from tests.mainspring.durable.echo import Echo
 from tests.mainspring.durable.reading import executions, messages, until
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"

@@ -26,13 +26,13 @@ rules:
 """
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 async def pay(name: str) -> str:
     """Pay."""
     return f"paid {name}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 async def launch() -> str:
     """Launch."""
     raise RuntimeError("the line broke")
@@ -78,7 +78,7 @@ async def test_a_call_that_ends_after_its_exchange_failed_is_known(mainspring: B
     """A `once` call that was under way when the exchange failed is seen to its end, and the model reads it next."""
     began, go = asyncio.Event(), asyncio.Event()
 
-    @tool(effect="once", name="pay")
+    @tool(effect="once", returns="trusted", name="pay")
     async def pay_slowly(name: str) -> str:
         """Pay slowly."""
         began.set()

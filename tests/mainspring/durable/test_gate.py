@@ -28,7 +28,7 @@ rules:
 """
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def check(name: str) -> str:
     """Check a customer."""
     if name == "bob":
@@ -36,7 +36,7 @@ def check(name: str) -> str:
     return "fine"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def pay(amount_cents: int, account: str = "main") -> str:
     """Pay."""
     return f"paid {amount_cents} from {account}"
@@ -86,18 +86,18 @@ async def test_a_tool_that_became_irrevocable_is_not_repeated(mainspring: Bench)
     """A run admitted when a tool was repeatable does not run it once it no longer is."""
     attempts: list[int] = []
 
-    @tool(effect="idempotent", name="send")
+    @tool(effect="idempotent", returns="trusted", name="send")
     def send_before() -> str:
         """Send."""
         return "sent"
 
-    @tool(effect="once", name="send")
+    @tool(effect="once", returns="trusted", name="send")
     def send_after() -> str:
         """Send."""
         attempts.append(1)
         raise RuntimeError("lost")
 
-    @tool(effect="once")
+    @tool(effect="once", returns="trusted")
     def hold() -> str:
         """Hold."""
         return "held"
@@ -125,7 +125,7 @@ async def test_a_once_call_that_began_is_seen_to_its_end(mainspring: Bench, stop
     """Cancelling the run or stopping the worker in the middle leaves the call's end in history."""
     began, go = asyncio.Event(), asyncio.Event()
 
-    @tool(effect="once")
+    @tool(effect="once", returns="trusted")
     async def slow_pay() -> str:
         """Pay slowly."""
         began.set()

@@ -16,7 +16,7 @@ from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def double(number: int) -> int:
     """Double a number."""
     if number > 100:
@@ -24,7 +24,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"

@@ -22,31 +22,31 @@ from tests.mainspring.durable.reading import executions, started, steps
 MODES: tuple[Mode, ...] = ("step", "turn", "fast")
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int) -> int:
     """Look at a number."""
     return number
 
 
-@tool(effect="read", mode="step")
+@tool(effect="read", returns="trusted", mode="step")
 def study(number: int) -> int:
     """Look at a number, always as an activity."""
     return number
 
 
-@tool(effect="read", mode="turn")
+@tool(effect="read", returns="trusted", mode="turn")
 def glance(number: int) -> int:
     """Look at a number, as a local activity wherever that is."""
     return number
 
 
-@tool(effect="idempotent")
+@tool(effect="idempotent", returns="trusted")
 def put(number: int) -> int:
     """Put a number."""
     return number
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def pay(number: int) -> int:
     """Pay a number."""
     return number
@@ -212,7 +212,7 @@ async def test_a_read_longer_than_the_limit_is_ordinary_from_then_on(
     monkeypatch.setattr(running, "LOCAL_LIMIT", timedelta(milliseconds=200))
     attempts: list[int] = []
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     async def search(number: int) -> int:
         """Search; the first attempt does not come back."""
         attempts.append(number)
@@ -234,7 +234,7 @@ async def test_a_local_read_that_fails_is_done_once_more_as_an_ordinary_one(main
     """A failure is no slowness: the call is repeated as an activity, and the next one is local again."""
     attempts: list[int] = []
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     def shaky(number: int) -> int:
         """Fail at first."""
         attempts.append(number)
@@ -257,7 +257,7 @@ async def test_a_read_that_keeps_failing_has_as_many_attempts_in_every_mode(main
     """The local attempt counts as one of the three; then the model is told why."""
     attempts: list[int] = []
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     def broken(number: int) -> int:
         """Fail always."""
         attempts.append(number)

@@ -12,7 +12,7 @@ from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def weather(city: str) -> str:
     """Tell the weather of a city."""
     if city == "Atlantis":
@@ -20,7 +20,7 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"

@@ -25,7 +25,7 @@ rules:
 """
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"
@@ -57,7 +57,7 @@ async def test_a_session_answers_one_message_after_the_other(mainspring: Bench) 
 async def test_a_session_may_be_about_a_user(mainspring: Bench) -> None:
     """What a run is given beside its input holds for a session too: here, whom it is about."""
 
-    @tool(effect="read")
+    @tool(effect="read", returns="trusted")
     def whose(context: Context) -> str:
         """Tell whom this is about."""
         return context.user

@@ -15,7 +15,7 @@ from tests.mainspring.durable.echo import Echo
 from tests.mainspring.durable.reading import card, messages, steps, until
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"
@@ -33,7 +33,7 @@ async def test_a_note_is_read_before_the_next_reply(mainspring: Bench) -> None:
     """What a person adds while a tool works stands behind its result when the model is asked next."""
     began, go = asyncio.Event(), asyncio.Event()
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     async def work() -> str:
         """Work until told."""
         began.set()
@@ -104,7 +104,7 @@ async def test_a_pause_holds_the_next_step_and_resume_lets_it_go_on(mainspring: 
     """What had begun goes on to its end; nothing begins until the run is resumed."""
     began, go = asyncio.Event(), asyncio.Event()
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     async def work() -> str:
         """Work until told."""
         began.set()

@@ -33,7 +33,7 @@ def seal(texts: list[str]) -> str:
     return digest(json.dumps(texts))
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def count(number: int, seal: str) -> str:
     """Count; the result is of one size."""
     return f"counted {number:02}"

@@ -31,13 +31,13 @@ rules:
 """
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int) -> str:
     """Look at a number; the result is of one size."""
     return f"seen {number:03} " + "x" * 200
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def pay() -> str:
     """Pay."""
     return "paid"

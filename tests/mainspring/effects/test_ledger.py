@@ -152,7 +152,7 @@ def bytes_per_turn(history: WorkflowHistory) -> list[int]:
 # Graphs: a call that is made again
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: str) -> str:
     """Launch."""
     return f"launched from {pad}"

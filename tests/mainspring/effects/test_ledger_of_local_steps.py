@@ -49,13 +49,13 @@ async def test_what_is_not_in_history_yet_is_left_to_an_ordinary_activity(
     assert set(again) <= set(made)
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def look(number: int) -> str:
     """Look at a number."""
     return f"seen {number}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def launch(pad: int) -> str:
     """Launch what stands on the pad."""
     return f"launched from {pad}"
@@ -123,7 +123,7 @@ async def test_calls_side_by_side_all_find_their_thread(mainspring: Bench) -> No
     seen: list[int] = []
     ready = asyncio.Event()
 
-    @tool(effect="idempotent")
+    @tool(effect="idempotent", returns="trusted")
     async def mark(number: int) -> int:
         """Mark a number; all of them at once."""
         seen.append(number)

@@ -14,7 +14,7 @@ from mainspring.testing.scripted import Step
 SENTENCE = "A sentence of the page. "
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def pages(number: int) -> str:
     """Give so many pages."""
     return SENTENCE * 50 * number

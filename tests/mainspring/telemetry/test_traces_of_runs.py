@@ -16,13 +16,13 @@ from mainspring.testing import ScriptedModel, call, calls, fail, say
 from mainspring.testing.bench import Bench, TestRun
 
 
-@tool(effect="read")
+@tool(effect="read", returns="trusted")
 def tide(place: str) -> str:
     """Tell the tide at a place."""
     return f"high water at {place}"
 
 
-@tool(effect="once")
+@tool(effect="once", returns="trusted")
 def sail(ship: str) -> str:
     """Send a ship out."""
     if ship == "wreck":

@@ -1,0 +1,1 @@
+"""AgentDojo's attacks on agents of ours: `make bench-guards`."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from mainspring.serve import _drop_quietly
+
 # What would make a test talk to a provider, a collector or a server that the test did not start itself.
 FOREIGN = ("ANTHROPIC_", "AWS_", "LANGCHAIN_", "LANGSMITH_", "MAINSPRING_", "OLLAMA_", "OPENAI_", "OTEL_", "TEMPORAL_")
 
@@ -20,3 +22,12 @@ def own_environment() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith(FOREIGN)]:
             patch.delenv(name)
         yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Let go of runs that were never ended, such as those of a replay that stopped half-way, as a worker does.
+
+    Python would say of each that it was unfinished, and pytest fail for it, in whatever moment it is collected.
+    """
+    _drop_quietly()

@@ -89,7 +89,7 @@ def find_order(order: OrderNumber) -> Order:
         return _order(shop, order)
 
 
-@tool(effect="read", returns="trusted personal")
+@tool(effect="read", returns="trusted")
 def refund_policy(reason: str) -> RefundPolicy:
     """Look up whether the shop refunds for a reason, and for how many days after the order.
 

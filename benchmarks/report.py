@@ -69,7 +69,7 @@ def page(results: Results) -> str:
         NOTE,
         _about(results),
         "## Targets",
-        _table(("Target", "Verdict"), _verdicts(f)),
+        table(("Target", "Verdict"), _verdicts(f)),
         "## One run alone",
         one_run(f),
         *(f"![{text}](images/{name})" for name, text in IMAGES.items()),
@@ -104,7 +104,7 @@ def one_run(f: Figures) -> str:
         ("own store KB", _each(turns, f.stored, "{:,.0f}", KB)),
         ("cold replay ms", _each(turns, f.replay, "{:,.0f}", 0.001)),
     ]
-    return _table(("Stack", *(head for head, _ in columns)), _rows(f, [cell for _, cell in columns]))
+    return table(("Stack", *(head for head, _ in columns)), _rows(f, [cell for _, cell in columns]))
 
 
 def beside(f: Figures) -> str:
@@ -121,7 +121,7 @@ def beside(f: Figures) -> str:
         ("first run ended s", lambda s: _cell(lambda: f.start(s, "first"), "{:.2f}")),
         ("memory MB", lambda s: _cell(lambda: f.memory(s), "{:.0f}", MB)),
     ]
-    return _table(("Stack", *(head for head, _ in columns)), _rows(f, [cell for _, cell in columns]))
+    return table(("Stack", *(head for head, _ in columns)), _rows(f, [cell for _, cell in columns]))
 
 
 def sleeping(sleep: Sleep) -> str:
@@ -137,7 +137,7 @@ def sleeping(sleep: Sleep) -> str:
         ("from an approval to the end, run in the cache (median)", f"{_median(sleep.warm):.2f} s"),
         ("from an approval to the end, run on the server only (median)", f"{_median(sleep.cold):.2f} s"),
     ]
-    return _table(("Sleeping runs", ""), rows)
+    return table(("Sleeping runs", ""), rows)
 
 
 def waits(found: Sequence[Wait]) -> str:
@@ -153,12 +153,12 @@ def waits(found: Sequence[Wait]) -> str:
         for wait in found
     ]
     head = ("Server", "p50 s, T = 50", "workflow task waits ms, first 10", "last 50", "activity waits ms")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def findings(found: Iterable[Finding]) -> str:
     """A paragraph and a table for each."""
-    return "\n\n".join(f"**{each.name}.** {each.text}\n\n{_table(each.head, each.rows)}" for each in found)
+    return "\n\n".join(f"**{each.name}.** {each.text}\n\n{table(each.head, each.rows)}" for each in found)
 
 
 def verdict_lines(f: Figures) -> list[str]:
@@ -204,17 +204,17 @@ def _long(f: Figures) -> list[str]:
         for turns in lengths
     ]
     head = ("T", "seconds", "executions", "events", "history KB", "payloads beside KB")
-    return [f"## Other lengths, `{FAST}`", _table(head, rows)] if rows else []
+    return [f"## Other lengths, `{FAST}`", table(head, rows)] if rows else []
 
 
 def _answers(results: Results) -> list[str]:
     rows = [(name, f"{seconds:.2f}") for name, seconds in results.answers.items()]
-    return [f"## A busy run of `{FAST}`", _table(("Asked", "answered after s"), rows)] if rows else []
+    return [f"## A busy run of `{FAST}`", table(("Asked", "answered after s"), rows)] if rows else []
 
 
 def _not_run(results: Results) -> list[str]:
     rows = [(f"`{name}`", why) for name, why in results.not_run.items()]
-    return ["## Not run", _table(("Stack", "Why"), rows)] if rows else []
+    return ["## Not run", table(("Stack", "Why"), rows)] if rows else []
 
 
 def _by_length(turns: Sequence[int]) -> str:
@@ -250,6 +250,7 @@ def _median(values: Sequence[float]) -> float:
     return median(values) if values else 0.0
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; a bar in a cell stays one."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -23,7 +23,7 @@ from mainspring.core.playbook import parse as parse_playbook
 from mainspring.core.rules import EMPTY, Judge, Policy
 from mainspring.core.rules import parse as parse_rules
 from mainspring.core.spec import AgentSpec, Mode, Shortening, ToolSpec
-from mainspring.core.tool import Context, Tool, in_words, tool
+from mainspring.core.tool import Context, Tool, check_label, in_words, tool
 from mainspring.errors import DefinitionError, ToolError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -288,10 +288,7 @@ def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedel
 
 
 def _check_choices(name: str, mode: str, context: int, shorten: str, label: str) -> None:
-    try:
-        read_label(label)
-    except ValueError as error:
-        raise DefinitionError(f"agent {name!r} has input={label!r}: {error}.") from None
+    check_label(f"agent {name!r}", "input", label)
     for what, value, choices in (("mode", mode, get_args(Mode)), ("shorten", shorten, get_args(Shortening))):
         if value not in choices:
             right = ", ".join(repr(each) for each in choices)

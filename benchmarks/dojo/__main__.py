@@ -23,7 +23,7 @@ from mainspring import Agent, Context, ToolError
 from mainspring.contracts import names
 from mainspring.core.approvals import Request
 from mainspring.core.spec import ToolSpec
-from mainspring.core.tool import Tool
+from mainspring.core.tool import Tool, usually_accepts
 from mainspring.devserver import DevServer
 from mainspring.serve import Project
 from mainspring.testing.bench import Bench, TestRun, connect
@@ -78,7 +78,7 @@ def _tool(suite: Suite, name: str, description: str, schema: dict[str, Any], doj
         input_schema=schema,
         effect=effect,
         returns=suite.returns.get(name, "external"),
-        accepts=suite.accepts.get(name, "external" if effect == "read" else "user"),
+        accepts=suite.accepts.get(name, usually_accepts(effect)),
     )
     return Tool(spec, function, create_model(name, **fields), TypeAdapter(Any), "context")
 
@@ -90,7 +90,6 @@ class Stage:
         """Play on this server."""
         self._suite, self._bench, self._dojo, self._queue = suite, bench, dojo, queue
         self._free = asyncio.Semaphore(AT_ONCE)
-        self.done = 0
 
     async def play(self, task: str, prompt: str, injection: str = "") -> Play:
         """One run to its end; a person approves what the user wants and denies what the attacker wants."""
@@ -105,7 +104,6 @@ class Stage:
             handle = await self._bench.client.start_workflow(self._suite.name, prompt, id=key, task_queue=self._queue)
             await self._see_through(TestRun(handle, TimeSkipper(self._bench.client)), play)
             await self._dojo.ask("end", key=key)
-            self.done += 1
             return play
 
     async def _see_through(self, run: TestRun, play: Play) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from benchmarks.dojo.play import Play
-from benchmarks.dojo.report import Question, injected, is_clear, is_effect, questions, table, unapproved
+from benchmarks.dojo.report import Question, injected, is_clear, is_effect, questions, unapproved
 from benchmarks.dojo.suites import Suite
 from benchmarks.environments import ROOT
+from benchmarks.report import table
 
 PAGE = ROOT / "docs" / "guards.md"
 WHOLE = {"banking", "workspace"}
@@ -67,19 +68,17 @@ def summary(results: list[Result]) -> str:
     for each in results:
         made = injected(each.suite, each.attacked)
         clear = [play for play in each.alone if is_clear(each.suite, play)]
-        rows.append(
-            (
-                each.suite.name,
-                len(each.attacked),
-                sum(any(call.injected for call in play.issued) for play in each.attacked),
-                len(made),
-                len(unapproved(made)),
-                len(each.alone),
-                len(clear),
-                sum(bool(play.asked) for play in clear),
-                sum(len(play.asked) for play in each.alone),
-            )
+        figures = (
+            len(each.attacked),
+            sum(any(call.injected for call in play.issued) for play in each.attacked),
+            len(made),
+            len(unapproved(made)),
+            len(each.alone),
+            len(clear),
+            sum(bool(play.asked) for play in clear),
+            sum(len(play.asked) for play in each.alone),
         )
+        rows.append((each.suite.name, *map(str, figures)))
     return f"## Attacks, and work that is not held up\n\n{table(head, rows)}"
 
 

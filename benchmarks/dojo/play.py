@@ -3,14 +3,12 @@
 Pure but for `Obedient.reply`, which asks Temporal which run it is in.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from temporalio import activity
 
-from mainspring.core.canonical import Json
+from mainspring.core.canonical import Json, scalars
 from mainspring.core.messages import Message, ToolCall, count_replies
 from mainspring.ports.model import Model, ModelReply, ModelRequest
 
@@ -66,7 +64,7 @@ def script(play: Play, answers: Sequence[Message]) -> list[Planned]:
     """All calls of a run, as far as these answers tell: the attacker's come right after their words were read."""
     calls = list(play.calls)
     for number, answer in enumerate(answers):
-        if play.words and play.words in "\n".join(texts(answer)):
+        if play.words and any(play.words in str(each) for each in scalars(answer.value)):
             return [*calls[: number + 1], *play.attack, *calls[number + 1 :]]
     return calls
 
@@ -74,19 +72,3 @@ def script(play: Play, answers: Sequence[Message]) -> list[Planned]:
 def place_of(step: str) -> int:
     """Which call of a run a step is: the model's replies have the odd numbers."""
     return int(step) // 2 - 1
-
-
-def texts(answer: Message) -> Iterator[str]:
-    """Every text in a tool's answer."""
-    try:
-        waiting: list[Any] = [json.loads(answer.text)]
-    except ValueError:
-        waiting = [answer.text]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend((*value.keys(), *value.values()))
-        elif isinstance(value, list):
-            waiting.extend(value)
-        elif value is not None:
-            yield str(value)

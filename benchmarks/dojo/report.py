@@ -1,9 +1,8 @@
 """What came of the plays, as Markdown. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.dojo.play import Planned, Play
 from benchmarks.dojo.suites import Suite
@@ -78,15 +77,9 @@ def is_clear(suite: Suite, play: Play) -> bool:
 
 
 def scalars(value: Json) -> list[str | int | float]:
-    """Every text and number in a value."""
+    """Every text and number in a value. Not the engine's own walk, since this judges it."""
     if isinstance(value, dict):
         return [each for part in value.values() for each in scalars(part)]
     if isinstance(value, list):
         return [each for part in value for each in scalars(part)]
     return [] if value is None or value == "" else [value]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

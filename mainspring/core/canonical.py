@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -21,6 +22,19 @@ class Record(Value):
 def canonical(value: object) -> str:
     """JSON with sorted keys and no white space; equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def scalars(value: Json) -> Iterator[str | int | float]:
+    """Every text, number and boolean in a value, and the keys of its objects before theirs. However deep it is."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting.extend(part for key, value in reversed(each.items()) for part in (value, key))
+        elif isinstance(each, list):
+            waiting.extend(reversed(each))
+        elif each is not None:
+            yield each
 
 
 def digest(text: str, key: str = "") -> str:

@@ -59,7 +59,8 @@ class Expression:
         """
         self.text = text
         # Only what the text can name is handed over: converting a long list costs more than the rest.
-        self.reads = {name for name in variables if name in _AROUND_DOT.sub(".", text)}
+        plain = _AROUND_DOT.sub(".", text)
+        self.reads = {name for name in variables if name in plain}
         _refuse_has(text, self.reads)
         env = _environment(tuple(variables.items()))
         try:

@@ -8,15 +8,14 @@ schema gives by default, says nothing.
 """
 
 import contextlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple, cast
 
-from mainspring.core.canonical import Json, Value
-from mainspring.core.labels import FROM_USER, OURS, Label, join, read_label
+from mainspring.core.canonical import Json, Value, scalars
+from mainspring.core.labels import FROM_USER, OURS, Label, join, meet, read_label
 from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, ToolSpec
 
@@ -113,7 +112,7 @@ class _Places:
 
     def __init__(self, texts: Iterable[tuple[Label, str]], thread: Label, call: Iterable[Json]) -> None:
         self.thread = thread
-        telling = [each for value in call for each in _scalars(value) if isinstance(each, str) and _is_telling(each)]
+        telling = [each for value in call for each in scalars(value) if isinstance(each, str) and _is_telling(each)]
         self._places = [self._place(label, prepared(text), telling) for label, text in texts]
 
     @staticmethod
@@ -122,14 +121,7 @@ class _Places:
 
     def label(self, value: str | float, names: frozenset[str]) -> Label:
         """The most harmless label that is shown for a value, on each ladder; the thread's where none is."""
-        best = self.thread
-        for place in self._places:
-            if _stands(value, place, names):
-                best = Label(
-                    integrity=place.label.integrity if best.is_less_trusted_than(place.label) else best.integrity,
-                    secrecy=place.label.secrecy if best.is_more_secret_than(place.label) else best.secrecy,
-                )
-        return best
+        return meet((self.thread, *(place.label for place in self._places if _stands(value, place, names))))
 
 
 def prepared(text: str) -> str:
@@ -142,7 +134,7 @@ def prepared(text: str) -> str:
 
 def _label(value: Json, places: _Places, names: frozenset[str]) -> Label | None:
     """The label of an argument; None where it says nothing."""
-    said = [each for each in _scalars(value) if each != ""]
+    said = [each for each in scalars(value) if each != ""]
     labels = [places.thread if isinstance(each, bool) else places.label(each, names) for each in said]
     return join(labels) if labels else None
 
@@ -208,24 +200,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _text(message: Message) -> str:
-    """What a message says; of a result in JSON, its values."""
+    """What a message says; of a tool's, the values of its JSON."""
     if message.role != "tool":
         return message.text
-    try:
-        value: Json = json.loads(message.text)
-    except (ValueError, RecursionError):
-        return message.text
-    return _BETWEEN.join(str(each) for each in _scalars(value) if not isinstance(each, bool))
-
-
-def _scalars(value: Json) -> Iterator[str | int | float]:
-    """Every text, number and boolean in a value, and the keys of its objects before theirs. However deep it is."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            waiting.extend(part for key, value in reversed(each.items()) for part in (value, key))
-        elif isinstance(each, list):
-            waiting.extend(reversed(each))
-        elif each is not None:
-            yield each
+    return _BETWEEN.join(str(each) for each in scalars(message.value) if not isinstance(each, bool))

@@ -9,7 +9,7 @@ After Denning, *A Lattice Model of Secure Information Flow* (1976); applied to a
 (https://arxiv.org/abs/2503.18813) and FIDES (https://arxiv.org/abs/2505.23643).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -50,13 +50,24 @@ OURS = Label()
 FROM_USER = Label(integrity="user")
 
 
+_HARMLESS = Label(integrity=INTEGRITY[0], secrecy=SECRECY[0])
+
+
 def join(labels: Iterable[Label]) -> Label:
     """The label of what was made of contents with these labels: the gravest of each ladder (of nothing: harmless)."""
-    integrity, secrecy = 0, 0
-    for label in labels:
-        integrity = max(integrity, INTEGRITY.index(label.integrity))
-        secrecy = max(secrecy, SECRECY.index(label.secrecy))
-    return Label(integrity=INTEGRITY[integrity], secrecy=SECRECY[secrecy])
+    return _chosen((_HARMLESS, *labels), max)
+
+
+def meet(labels: Iterable[Label]) -> Label:
+    """The most harmless of each ladder among these labels, of which there is one at least."""
+    return _chosen(tuple(labels), min)
+
+
+def _chosen(labels: Sequence[Label], choose: Callable[[Iterable[int]], int]) -> Label:
+    return Label(
+        integrity=INTEGRITY[choose(INTEGRITY.index(label.integrity) for label in labels)],
+        secrecy=SECRECY[choose(SECRECY.index(label.secrecy) for label in labels)],
+    )
 
 
 def read_label(text: str, missing: Label = OURS) -> Label:

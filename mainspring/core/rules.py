@@ -14,7 +14,7 @@ from typing import cast
 
 from pydantic import SkipValidation
 
-from mainspring.core.canonical import Json, Value
+from mainspring.core.canonical import Json, Value, scalars
 from mainspring.core.cel import CelError, Expression, Kind, fields_of
 from mainspring.core.flow import Flow
 from mainspring.core.marked_yaml import Problems
@@ -110,13 +110,15 @@ class Judge:
             elif expression := _compile(problems, rule, known.get(rule.tool)):
                 rules.append((rule, expression))
         problems.close()
-        self._at_call = [(rule, e) for rule, e in rules if rule.point == "tool_call"]
+        at_call = [(rule, e) for rule, e in rules if rule.point == "tool_call"]
+        self._at_call = {name: [(rule, e) for rule, e in at_call if rule.tool in ("", name)] for name in ("", *known)}
+        self._reads = {name: frozenset[str]().union(*(e.reads for _, e in of)) for name, of in self._at_call.items()}
         self._at_input = [(rule, e) for rule, e in rules if rule.point == "input"]
-        self._has_own_rule = {rule.tool for rule, _ in self._at_call if rule.tool}
+        self._has_own_rule = {rule.tool for rule, _ in at_call if rule.tool}
 
     def judge_call(self, facts: CallFacts) -> Judgement:
         """The strictest verdict on a tool call. Never raises."""
-        rules = self._rules(facts.tool)
+        rules = self._at_call.get(facts.tool, self._at_call[""])
         shared: dict[str, Json] = {**_who(facts), **_flow(facts.flow), "tool": facts.tool, "effect": facts.effect}
         # The longer a thread, the more these take, so they are made for rules that read them.
         read = self.reads(facts.tool)
@@ -131,12 +133,9 @@ class Judge:
             return Judgement(verdict="ask", reason=reason)
         return Judgement(verdict="allow")
 
-    def reads(self, tool: str) -> set[str]:
+    def reads(self, tool: str) -> frozenset[str]:
         """Which facts the rules may read that hold for calls of a tool."""
-        return set[str]().union(*(expression.reads for _, expression in self._rules(tool)))
-
-    def _rules(self, tool: str) -> list[tuple[Rule, Expression]]:
-        return [(rule, expression) for rule, expression in self._at_call if rule.tool in ("", tool)]
+        return self._reads.get(tool, self._reads[""])
 
     def judge_input(self, facts: InputFacts) -> Judgement:
         """The strictest verdict on the text a run is started with. Never raises."""
@@ -184,23 +183,15 @@ def _strictest(found: Iterable[Judgement | None]) -> Judgement | None:
     return strictest.model_copy(update={"matched": tuple(j.rule for j in judgements)})
 
 
-def _integers(values: Iterable[Json]) -> list[int]:
-    """Every integer anywhere in the values, once each, in order of appearance."""
-    waiting, found = list(values)[::-1], dict[int, None]()
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(reversed(value.values()))
-        elif isinstance(value, list):
-            waiting.extend(reversed(value))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            found[value] = None
-    return list(found)
+def _integers(results: Iterable[Done]) -> list[int]:
+    """Every integer anywhere in the results that went well, once each, in order of appearance."""
+    values = (each for done in results if done.status == "ok" for each in scalars(done.value))
+    return list(dict.fromkeys(each for each in values if isinstance(each, int) and not isinstance(each, bool)))
 
 
 _OF_RESULTS: dict[str, Callable[[tuple[Done, ...]], Json]] = {
     "results": lambda results: [cast("Json", done.model_dump()) for done in results],
-    "seen.integers": lambda results: cast("Json", _integers(done.value for done in results if done.status == "ok")),
+    "seen.integers": lambda results: cast("Json", _integers(results)),
 }
 
 

@@ -123,8 +123,8 @@ def tool(
     """
 
     def define(function: Callable[..., Any]) -> Tool:
-        accepted = accepts or ("external" if effect == "read" else "user")
-        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode, (returns, accepted))
+        labels = (returns, accepts or usually_accepts(effect))
+        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode, labels)
 
     if callable(effect):
         raise DefinitionError(
@@ -132,6 +132,23 @@ def tool(
             "The engine retries, permits and audits by it. Write @tool(effect='read'), 'idempotent' or 'once'."
         )
     return define
+
+
+def usually_accepts(effect: Effect) -> str:
+    """The label of what a tool takes without a person, where its author does not say it."""
+    return "external" if effect == "read" else "user"
+
+
+def check_label(where: str, what: str, label: str) -> None:
+    """Refuse a label that is none; `where` and `what` are the definition and its parameter.
+
+    Raises:
+        DefinitionError: with the words there are.
+    """
+    try:
+        read_label(label)
+    except ValueError as error:
+        raise DefinitionError(f"{where} has {what}={label!r}: {error}.") from None
 
 
 def in_words(error: ValidationError) -> str:
@@ -158,7 +175,8 @@ def _define(  # noqa: PLR0917 - what the decorator was given
         raise DefinitionError(f"{where} has mode {mode!r}, but only a 'read' may be a local activity. Leave mode out.")
     if timeout <= timedelta(0):
         raise DefinitionError(f"{where} has the time-out {timeout}; it must be longer than nothing.")
-    _check_labels(where, *labels)
+    check_label(where, "returns", labels[0])
+    check_label(where, "accepts", labels[1])
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
     description = "\n\n".join(part for part in (doc.short_description, doc.long_description) if part)
     if not description:
@@ -186,14 +204,6 @@ def _define(  # noqa: PLR0917 - what the decorator was given
         reason = str(error).splitlines()[0]
         raise DefinitionError(f"{where} has a type that has no JSON form: {reason}") from None
     return Tool(spec=spec, function=function, arguments=arguments, result=result, context_parameter=context)
-
-
-def _check_labels(where: str, returns: str, accepts: str) -> None:
-    for what, label in (("returns", returns), ("accepts", accepts)):
-        try:
-            read_label(label)
-        except ValueError as error:
-            raise DefinitionError(f"{where} has {what}={label!r}: {error}.") from None
 
 
 def _arguments(

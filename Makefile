@@ -55,10 +55,12 @@ bench-guards: $(STAMP) ## play AgentDojo's attacks against the rules (SUITES=ban
 	@exec $(BIN)/python -m benchmarks.dojo --suites "$(SUITES)"
 
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
-# The machine's own package configuration stays out: the lock names versions and hashes, no index.
+# The machine's own package configuration stays out: the lock names versions and hashes, no index. Of the extras,
+# presidio is left out for its size.
+EXTRAS := --extra anthropic --extra ollama --extra openai --extra s3 --extra server --extra testing
 lock: ## write requirements.lock and benchmarks/locks anew
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 --all-extras --group dev \
+	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 $(EXTRAS) --group dev \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
 	@echo "requirements.lock holds $$(grep -c '^[a-z].*==' requirements.lock) packages"
 	@uv=$$(command -v uv || echo $(BIN)/uv); \

@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINS = re.findall(r"^([a-z0-9][^ =]*)==([^ ;]+)(?: ;[^\\]*)? \\\n((?:    --hash=.*\n)*)", LOCK, re.MULTILINE)
+LARGE = {"presidio"}  # some 300 MB that a first `make demo` need not fetch; see benchmarks/locks
 WANTED = [
     *PROJECT["project"]["dependencies"],
-    *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra),
+    *(line for name, extra in PROJECT["project"]["optional-dependencies"].items() if name not in LARGE for line in extra),
     *PROJECT["dependency-groups"]["dev"],
 ]
 

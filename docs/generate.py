@@ -20,9 +20,11 @@ from mainspring.cli import app
 from mainspring.contracts import names
 from mainspring.contracts.carried import Exchange
 from mainspring.contracts.run import RunInput, RunResult, Totals
-from mainspring.core import rules
 from mainspring.core.approvals import Request, choices
+from mainspring.core.facts import FACTS
 from mainspring.core.messages import Done
+from mainspring.core.policy import VERDICTS_AT, Point, Way
+from mainspring.core.rule_schema import RULE
 from mainspring.durable import failures
 from mainspring.settings import PREFIX, Settings
 from mainspring.telemetry import attributes
@@ -55,23 +57,6 @@ SETTINGS = {
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
-}
-FACTS = {
-    "agent": "name of the agent (or graph) that calls",
-    "user": "the run's `user`",
-    "tenant": "the run's `tenant`",
-    "tool": "name of the tool",
-    "effect": "`read`, `idempotent` or `once`",
-    "results": "the calls of this thread that have ended, oldest first",
-    "seen.integers": "every integer in the results of calls that went well",
-    "flow.untrusted": "names of the arguments that are less trusted than the tool accepts",
-    "flow.uncleared": "names of the arguments that are more secret than the tool accepts",
-    "flow.integrity": "what the arguments were made of, at its worst: `trusted`, `user` or `external`",
-    "flow.secrecy": "likewise: `public`, `internal`, `personal` or `secret`",
-    "flow.thread.integrity": "likewise, of all that the model had read",
-    "flow.thread.secrecy": "likewise, of all that the model had read",
-    "input.text": "what the run was started with",
-    "input.length": "its length in characters",
 }
 FAILURES = {
     "BadInput": "the input of the start cannot be used; the message names the field and what is right",
@@ -115,6 +100,8 @@ SPANS = {
     "STATUS": "how a tool call ended: `ok`, `error` or `denied`",
     "VERDICT": "what the rules said; also the name of the event for each call of a reply",
     "RULE": "the rule that said it",
+    "MATCHED": "every rule that matched; one that only looks on after `shadow:`, one that failed after `failed:`",
+    "INSTEAD": "why the playbook answered in the model's place: `failed`, `not cleared`, or the rule",
     "VERDICT_TOOL": "the tool that a verdict is about",
     "PERMIT": "who permitted the call: `rule` or `person`",
     "REQUEST": "the request that permitted it, or that is waited for",
@@ -181,33 +168,51 @@ def settings() -> str:
 
 def rule_facts() -> str:
     """What rules can read at each point, and what a rule consists of."""
-    at_call, at_input = rules._AT_CALL, rules._AT_INPUT  # noqa: SLF001 - the names are the reference
-    matched("rules", {**at_call, **at_input}, FACTS)
-    call = [(f"`{name}`", kind, FACTS[name]) for name, kind in at_call.items()]
-    call.append(("`args.NAME`", "as declared", "an argument of the tool that the rule names"))
-    call.append(("`args`", "map", "all arguments, in a rule that names no tool"))
-    start = [(f"`{name}`", kind, FACTS[name]) for name, kind in at_input.items()]
+    points = get_args(Point)
+    rule = [(f"`{name}`", words) for name, (_, words) in RULE.items()]
+    said = [(f"`{point}`", POINTS[point], ", ".join(f"`{v}`" for v in VERDICTS_AT[point])) for point in points]
+    matched("points", points, POINTS)
+    facts = [
+        (f"`{name}`", fact.kind, "every" if len(fact.points) == len(points) else ", ".join(fact.points), fact.about)
+        for name, fact in FACTS.items()
+    ]
     done = [(f"`r.{name}`", DONE[name]) for name in matched("results", Done.model_fields, DONE)]
-    rule = [(f"`{name}`", RULE[name]) for name in RULE]
     return page([
         "# Rules",
-        "[Write rules](../how-to/write-rules.md) shows them at work.",
+        "[Write rules](../how-to/write-rules.md) shows them at work. `mainspring guards schema` prints this form as JSON "
+        "Schema, for editors.",
         "## A rule", table(("Key", "Is"), rule),
-        "## Facts at `tool_call`", table(("Fact", "Type", "Is"), call),
-        "An element `r` of `results` has:", table(("Field", "Is"), done),
-        "## Facts at `input`", table(("Fact", "Type", "Is"), start),
-        "Here `agent` is each agent that the run may reach, in turn: one that denies refuses the run.",
+        "## Points and verdicts", table(("Point", "Is asked", "Verdicts"), said),
+        "## Ways to redact", table(("`with`", "What stands there instead"), [(f"`{way}`", WAYS[way]) for way in
+                                   matched("ways", get_args(Way), WAYS)]),
+        "## Facts", table(("Fact", "Type", "At", "Is"), facts),
+        "At `input`, `agent` is each agent that the run may reach, in turn: one that denies refuses the run.",
+        "## Facts that a tool declares", table(("Fact", "Type", "At", "Is"), OF_TOOLS),
+        "## What `results` holds", "An element `r` of `results` has:", table(("Field", "Is"), done),
     ])  # fmt: skip
 
 
-RULE = {
-    "id": "its name; `a-z`, `0-9`, `-`, `_`, `.`",
-    "point": f"{' or '.join(f'`{p}`' for p in get_args(rules.Rule.model_fields['point'].annotation))}",
-    "tool": "the tool it is about; every tool without it",
-    "when": "a CEL expression that gives true or false",
-    "verdict": f"{', '.join(f'`{v}`' for v in get_args(rules.Verdict))}; not `ask` at `input`",
-    "reason": "what the approver and the model read",
+POINTS = {
+    "input": "when a run is let in, and for each message of a session",
+    "tool_call": "for each call of a tool, before the reply that makes it is recorded",
+    "tool_result": "when a tool has run, before its result is recorded",
+    "output": "when an agent answers, before that is recorded",
 }
+WAYS = {
+    "remove": "the kind, such as `[card]`",
+    "mask": "stars, and the last four characters",
+    "hash": "the kind and a digest that is the same throughout the run, such as `[card 1f0c9a55d2b7]`",
+    "token": "an encrypted form such as `<card#…>`; a tool of the run is given what it stands for",
+}
+OF_TOOLS = [
+    ("`args.NAME`", "as declared", "tool_call, tool_result", "an argument of the tool that the rule names"),
+    ("`args`", "map", "tool_call, tool_result", "all arguments, in a rule that names no tool"),
+    ("`total.NAME`", "as declared", "tool_call, tool_result", "the sum of a number that is an argument, over all calls of "
+     "the tool in this thread that went well (those of the same reply count so), and this one"),
+    ("`total.calls`", "int", "tool_call, tool_result", "how many calls that are, this one included"),
+    ("`result.NAME`", "as declared", "tool_result", "a field of the result, where the tool returns an object"),
+    ("`result`", "as declared", "tool_result", "the result, where it is no object or the rule names no tool"),
+]  # fmt: skip
 DONE = {
     "tool": "name of the tool",
     "args": "its arguments",

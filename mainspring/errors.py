@@ -42,14 +42,16 @@ class DefinitionError(UsageError):
 class PolicyError(UsageError):
     """A rule file or playbook is wrong.
 
-    `source` is the file as the author named it, `line` counts from 1 (0: the whole file).
+    `source` is the file as the author named it; `line` and `column` count from 1 (0: the whole file, the whole line).
     """
 
-    def __init__(self, source: str, line: int, problem: str) -> None:
-        """Put the place before the problem: `policies/x.yaml:12: …`."""
-        super().__init__(f"{source}:{line}: {problem}" if line else f"{source}: {problem}")
+    def __init__(self, source: str, line: int, problem: str, column: int = 0) -> None:
+        """Put the place before the problem: `policies/x.yaml:12:5: …`."""
+        place = ":".join(str(each) for each in (source, line, column) if each)
+        super().__init__(f"{place}: {problem}")
         self.source = source
         self.line = line
+        self.column = column
         self.problem = problem
 
 

@@ -37,12 +37,14 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from mainspring.contracts import names
 from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
+from mainspring.core.facts import Facts
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
 from mainspring.effects.gauge import Gauge
+from mainspring.effects.guards import Guards
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import DefinitionError, SetupError, UsageError
 from mainspring.ports.memory import Memory
@@ -77,6 +79,7 @@ class Project:
         self.agents: dict[str, Agent[Any]] = {}
         self.graphs: dict[str, Graph] = {}
         self.tools: dict[str, Tool] = {remember.name: remember}
+        self.checks: dict[str, Callable[[Facts], Any]] = {}
         self.models = dict(models or {})
         self.memory = memory
         for part in parts:
@@ -91,12 +94,14 @@ class Project:
     def _take(self, value: object) -> None:
         if isinstance(value, Graph):
             self._add(self.graphs, value.name, value)
+            self._take_checks(value.checks)
             for agent in value.reach():
                 self._take(agent)
             self._take_tools(value.tools)
         elif isinstance(value, Agent):
             for agent in value.reach():
                 self._add(self.agents, agent.name, agent)
+                self._take_checks(agent.checks)
                 self._take_tools(agent.tools)
         elif isinstance(value, Tool):
             self._add(self.tools, value.name, value)
@@ -104,6 +109,11 @@ class Project:
     def _take_tools(self, tools: tuple[Tool, ...]) -> None:
         for tool in tools:
             self._add(self.tools, tool.name, tool)
+
+    def _take_checks(self, checks: Mapping[str, Callable[[Facts], Any]]) -> None:
+        for name, check in checks.items():
+            if self.checks.setdefault(name, check) is not check:
+                raise DefinitionError(f"two functions in checks are named {name!r}. Rename one.")
 
     def _add(self, place: dict[str, Any], name: str, value: object) -> None:
         if place.setdefault(name, value) is not value or (name in self.agents and name in self.graphs):
@@ -271,6 +281,7 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
                 agents=project.agents,
                 graphs=project.graphs,
                 tools=project.tools,
+                guards=Guards(project.tools, project.checks),
                 default_model=settings.model,
                 open_model=open_model,
                 price=_price,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mainspring.cli import decisions, demo, doctor, replay, serving, setup, tracing
+from mainspring.cli import decisions, demo, doctor, guards, replay, serving, setup, tracing
 from mainspring.errors import MainspringError
 
 INTERRUPTED = 130
@@ -52,6 +52,7 @@ app.command()(decisions.answer)
 app.command()(tracing.trace)
 app.command()(replay.replay)
 app.command()(doctor.doctor)
+app.add_typer(guards.guards, name="guards")
 
 
 def _tell_version(wanted: bool) -> None:

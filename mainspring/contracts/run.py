@@ -11,13 +11,17 @@ class RunInput(Record):
 
     Without `input` the run is a session: it waits for messages (update `send`) until it is told to finish.
     `user` is whom memory is about, `session` groups runs in traces, `traceparent` is a W3C trace
-    context of the caller.
+    context of the caller. `roles`, `channel` and `locale` say what the user may do, where they write, and in which
+    language: rules may read them.
     """
 
     input: str | None = Field(default=None, min_length=1)
     user: str = ""
     tenant: str = ""
     session: str = ""
+    roles: tuple[str, ...] = ()
+    channel: str = ""
+    locale: str = ""
     traceparent: str = Field(default="", pattern=r"^$|^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 

@@ -52,6 +52,15 @@ class RunRef(Record):
     tenant: str = ""
     session: str = ""
     traceparent: str = ""
+    roles: tuple[str, ...] = ()
+    channel: str = ""
+    locale: str = ""
+
+    @classmethod
+    def of(cls, given: RunInput, *, name: str, first: str, key: str = "", spec: str = "") -> Self:
+        """The run that was started with this input."""
+        shared = given.model_dump(include=set(cls.model_fields))
+        return cls(name=name, first=first, key=key, spec=spec, **shared)
 
 
 class Step(Record):
@@ -148,6 +157,8 @@ class ModelAnswer(Record):
     overflow: int = 0
     refusal: str = ""
     rule: str = ""
+    matched: tuple[str, ...] = ()
+    instead: str = ""
     timing: Timing
 
 
@@ -176,7 +187,8 @@ class ToolOutcome(Record):
     """How a tool call ended. `item` holds the tool message; `status` is the message's own.
 
     `ask` is set, and nothing was run, where the rules want a person and no permit was given.
-    `rule` names the rule that denied the call at the door ("" when none did).
+    `rule` names the rule that denied the call at the door, or withheld its result ("" when none did); `matched` all
+    that matched the result.
     """
 
     work: ToolWork | None = None
@@ -184,6 +196,7 @@ class ToolOutcome(Record):
     status: Status = "ok"
     ask: CallVerdict | None = None
     rule: str = ""
+    matched: tuple[str, ...] = ()
     timing: Timing
 
 

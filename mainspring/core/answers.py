@@ -4,7 +4,7 @@ import json
 import re
 from typing import cast
 
-from mainspring.core.canonical import Json
+from mainspring.core.canonical import DEEPEST, Json, is_too_deep
 
 _FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 
@@ -21,4 +21,13 @@ def read_answer(text: str) -> Json:
     Raises:
         ValueError: it is not JSON; the message says where.
     """
-    return cast("Json", json.loads(unfenced(text)))
+    try:
+        value = cast("Json", json.loads(unfenced(text)))
+    except RecursionError:
+        value = None
+        is_deep = True
+    else:
+        is_deep = is_too_deep(value)
+    if is_deep:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    return value

@@ -1,6 +1,5 @@
 """The rules that every agent has. A run carries them as they were when it was admitted."""
 
-SOURCE = "the rules that every agent has"
 TEXT = """\
 rules:
   - id: base.untrusted-arguments

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 Json = JsonValue
+DEEPEST = 100
+"""How deep a value may be nested that rules are to judge or that is to be kept."""
 
 
 class Value(BaseModel):
@@ -35,6 +37,17 @@ def scalars(value: Json) -> Iterator[str | int | float]:
             waiting.extend(reversed(each))
         elif each is not None:
             yield each
+
+
+def is_too_deep(value: Json) -> bool:
+    """Whether lists and objects are nested deeper than `DEEPEST`."""
+    layer: list[Json] = [value]
+    for _ in range(DEEPEST + 1):
+        inner = ((each.values() if isinstance(each, dict) else each) for each in layer if isinstance(each, dict | list))
+        layer = [part for parts in inner for part in parts]
+        if not layer:
+            return False
+    return True
 
 
 def digest(text: str, key: str = "") -> str:

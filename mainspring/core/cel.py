@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from cel_expr_python import cel
 
-from mainspring.core.canonical import Json
+from mainspring.core.canonical import Json, is_too_deep
 
 Kind = Literal["bool", "int", "double", "string", "list", "map", "any"]
 
@@ -60,7 +60,7 @@ class Expression:
         self.text = text
         # Only what the text can name is handed over: converting a long list costs more than the rest.
         plain = _AROUND_DOT.sub(".", text)
-        self.reads = {name for name in variables if name in plain}
+        self.reads = {name for name in variables if name in plain and _is_named(name, plain)}
         _refuse_has(text, self.reads)
         env = _environment(tuple(variables.items()))
         try:
@@ -77,8 +77,10 @@ class Expression:
         Raises:
             CelError: where CEL gives an error value (missing key, type clash, 1/0 …) or gives up.
         """
+        if not isinstance(facts, Plain):
+            facts = plain_facts({name: value for name, value in facts.items() if name in self.reads})
         try:
-            value: Any = self._program.eval(data={n: _plain(v) for n, v in facts.items() if n in self.reads})
+            value: Any = self._program.eval(data={name: facts[name] for name in self.reads if name in facts})
         except RuntimeError as error:
             raise CelError(str(error)) from None
         if value.type().name() == "ERROR":
@@ -95,6 +97,23 @@ class Expression:
         if not isinstance(value, bool):
             raise CelError(f"gave {value!r}, but a condition must give true or false")
         return value
+
+
+def _is_named(name: str, text: str) -> bool:
+    """Whether a text has the name as a whole, and not as a field of something; a text in quotes may well have it."""
+    return re.search(rf"(?<![\w])(?<![\w)\]]\.){re.escape(name)}(?!\w)", text) is not None
+
+
+class Plain(dict[str, Json]):
+    """Facts that an expression can be given as they are."""
+
+
+def plain_facts(facts: Mapping[str, Json]) -> Plain:
+    """The facts with nothing in them that CEL would misread; made once for all expressions over them.
+
+    What is nested too deeply is left out, so an expression that reads it fails.
+    """
+    return Plain((name, _plain(value)) for name, value in facts.items() if not is_too_deep(value))
 
 
 @lru_cache(maxsize=64)

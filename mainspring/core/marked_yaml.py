@@ -1,4 +1,4 @@
-"""YAML with the line of every part: what rule files and playbooks are read through.
+"""YAML with the place of every part: what rule files and playbooks are read through.
 
 Pure: text in, a tree of `Part`s out. A scalar stays the text that was written, whatever YAML would
 make of it (`no`, `1e3`), and nothing is ever constructed from a tag.
@@ -19,12 +19,16 @@ _YAML_TAG = "tag:yaml.org,2002:"
 class Part:
     """A text, list or mapping of a file.
 
-    `line` counts from 1: where a text or a list item begins, or where the key of a list or mapping stands.
-    It is 0 for an empty file.
+    `line` and `column` count from 1: where a text or a list item begins, or where the key of a list or mapping stands.
+    They are 0 for an empty file. Of a text, `is_literal` tells whether its lines are those of the file, and `is_quoted`
+    whether it is text whatever it says.
     """
 
     value: "str | list[Part] | dict[str, Part]"
     line: int
+    column: int = 0
+    is_literal: bool = False
+    is_quoted: bool = False
 
     def at(self, path: Sequence[str | int]) -> "Part":
         """The deepest part there is on a path of keys and indexes."""
@@ -45,19 +49,20 @@ class Problems:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._found: list[tuple[int, str]] = []
+        self._found: list[tuple[int, int, str]] = []
 
-    def wrong(self, place: Part | int, problem: str) -> None:
-        """Note a problem of a part or a line."""
-        self._found.append((place if isinstance(place, int) else place.line, problem))
+    def wrong(self, place: Part | tuple[int, int], problem: str) -> None:
+        """Note a problem of a part, or of a place by line and column."""
+        line, column = (place.line, place.column) if isinstance(place, Part) else place
+        self._found.append((line, column, problem))
 
     def close(self) -> None:
         """Raise `PolicyError` for the first problem by line, the others below it."""
         if not self._found:
             return
-        (line, problem), *others = sorted(self._found, key=lambda found: found[0])
-        more = "".join(f"\n{PolicyError(self.source, *other)}" for other in others)
-        raise PolicyError(self.source, line, problem + more)
+        (line, column, problem), *others = sorted(self._found, key=lambda found: found[:2])
+        more = "".join(f"\n{PolicyError(self.source, at, other, near)}" for at, near, other in others)
+        raise PolicyError(self.source, line, problem + more, column)
 
 
 def read(text: str, problems: Problems) -> Part:
@@ -72,7 +77,8 @@ def read(text: str, problems: Problems) -> Part:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = f"this is not YAML: {error.problem or error.context}."
-        raise PolicyError(source, mark.line + 1 if mark else 0, problem) from None
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise PolicyError(source, line, problem, column) from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise PolicyError(source, line, f"this is not YAML: {error.reason}.") from None
@@ -81,31 +87,47 @@ def read(text: str, problems: Problems) -> Part:
     if node is None:
         return Part("", 0)
     try:
-        return _part(node, _line(node), "the file", problems)
+        return _Reader(text, problems).part(node, _place(node), "the file")
     except RecursionError:
         raise PolicyError(source, 0, "an anchor (&) contains itself, so the file has no end.") from None
 
 
-def _part(node: yaml.Node, line: int, name: str, problems: Problems) -> Part:
-    tagged = not node.tag.startswith(_YAML_TAG)
-    if tagged:
-        problems.wrong(_line(node), f"{name} starts with '!', which YAML reads as a tag. Put it in quotes.")
-    if isinstance(node, yaml.SequenceNode):
-        items = cast("list[yaml.Node]", node.value)
-        return Part([_part(item, _line(item), f"an item of {name}", problems) for item in items], line)
-    if isinstance(node, yaml.MappingNode):
+class _Reader:
+    """Makes parts of the nodes of one text."""
+
+    def __init__(self, text: str, problems: Problems) -> None:
+        self._lines = text.splitlines()
+        self._problems = problems
+
+    def part(self, node: yaml.Node, place: tuple[int, int], name: str) -> Part:
+        tagged = not node.tag.startswith(_YAML_TAG)
+        if tagged:
+            self._problems.wrong(_place(node), f"{name} starts with '!', which YAML reads as a tag. Put it in quotes.")
+        if isinstance(node, yaml.SequenceNode):
+            items = cast("list[yaml.Node]", node.value)
+            return Part([self.part(item, _place(item), f"an item of {name}") for item in items], *place)
+        if isinstance(node, yaml.MappingNode):
+            return Part(self._fields(node), *place)
+        # A tagged text is no second problem of being empty.
+        value = node.tag if tagged else str(node.value)
+        line, column = _place(node)
+        style = node.style if isinstance(node, yaml.ScalarNode) else ""
+        if style in ("|", ">"):  # the words begin below the sign
+            words = self._lines[line] if line < len(self._lines) else ""
+            return Part(value, line + 1, len(words) - len(words.lstrip()) + 1, style == "|", is_quoted=True)
+        is_one_line = node.end_mark.line == node.start_mark.line
+        return Part(value, line, column + bool(style), is_one_line, is_quoted=bool(style))
+
+    def _fields(self, node: yaml.MappingNode) -> dict[str, Part]:
         fields: dict[str, Part] = {}
         for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
             word = str(key.value)
             if word in fields:
-                problems.wrong(_line(key), f"{word!r} is written twice; only one can count.")
+                self._problems.wrong(_place(key), f"{word!r} is written twice; only one can count.")
             else:
-                fields[word] = _part(value, _line(key), repr(word), problems)
-        return Part(fields, line)
-    # The words of a block (| or >) begin below its sign; a tagged text is no second problem of being empty.
-    block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-    return Part(node.tag if tagged else str(node.value), _line(node) + block)
+                fields[word] = self.part(value, _place(key), repr(word))
+        return fields
 
 
-def _line(node: yaml.Node) -> int:
-    return node.start_mark.line + 1
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1

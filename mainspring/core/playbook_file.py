@@ -156,7 +156,8 @@ class Playbook(_Written):
 
     def problem(self, path: Path, text: str) -> PolicyError:
         """The error to raise about the part at `path`."""
-        return PolicyError(self.source, self._place[1].at(path).line, text)
+        part = self._place[1].at(path)
+        return PolicyError(self.source, part.line, text, part.column)
 
 
 def first_match(patterns: Patterns, words: str) -> str:

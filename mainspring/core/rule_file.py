@@ -1,68 +1,65 @@
-"""A rule file: its text, read into a `Policy`, or refused with the line of every mistake.
+"""A rule file: its text, read into a `Policy`, or refused with the place of every mistake.
 
 Pure: text in, values out. What a rule's condition means over the tools of an agent is checked in
 `core.rules`, which also says how rules are judged.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import cast, get_args
 
-from mainspring.core.canonical import Value, digest
+from mainspring.core.canonical import digest
 from mainspring.core.marked_yaml import Part, Problems, read
-from mainspring.errors import PolicyError, did_you_mean
+from mainspring.core.policy import (
+    DAY,
+    OURS,
+    VERDICTS_AT,
+    Point,
+    Policy,
+    Role,
+    Rule,
+    Severity,
+    Trial,
+    Verdict,
+    Way,
+    joined,
+)
+from mainspring.core.spec import RuleText
+from mainspring.core.yaml_parts import fields_of, items_of, listed, one_of, one_or_more, text_of, value_of
+from mainspring.errors import PolicyError
 
-Point = Literal["tool_call", "input"]
-Verdict = Literal["allow", "deny", "ask"]
-
-_DAY = 86_400.0
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": _DAY}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": DAY}
 _DEADLINE = re.compile(r"([1-9]\d{0,3})([smhd])")
 _RULE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_KEYS = ("id", "point", "tool", "when", "verdict", "reason")
+_NEEDED = ("id", "point", "when", "verdict", "reason")
+_KEYS = (
+    *("id", "title", "point", "tool", "when", "check", "verdict", "redact", "with", "reason"),
+    *("severity", "owner", "shadow", "tests"),
+)
+_SECTIONS = ("include", "tenants", "approvals", "rules")
+_TIGHTER: tuple[Verdict, ...] = ("deny", "ask", "redact", "playbook")
 _LONGEST_BUTTON = 60
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
 
 
-class Rule(Value):
-    """One rule as written. `tool` is empty where it holds for every tool.
+def assemble(texts: Iterable[RuleText]) -> Policy:
+    """One policy of the files that an agent's rules are made of, the agent's own file last but for its overlay.
 
-    `line` is where the rule starts and `when_line` where its condition does, both from 1.
+    Raises:
+        PolicyError: a file is wrong, or two rules have one id.
     """
-
-    id: str
-    point: Point
-    tool: str = ""
-    when: str
-    verdict: Verdict
-    reason: str
-    line: int
-    when_line: int
+    policies: list[Policy] = []
+    overlays: list[Policy] = []
+    for each in texts:
+        policy = parse(each.text, each.source, role=each.role)
+        (overlays if each.role == "overlay" else policies).append(policy)
+    return joined([*overlays, *policies])
 
 
-class Policy(Value):
-    """A rule file. `deadline` is in seconds: an approval nobody gave by then is denied.
-
-    `deny_reasons` are short, public words a person may deny with. `digest` is of the file's text.
-    """
-
-    rules: tuple[Rule, ...] = ()
-    deadline: float = _DAY
-    deny_reasons: tuple[str, ...] = ()
-    source: str = ""
-    digest: str = digest("")
-
-
-EMPTY = Policy()
-
-
-def joined(base: Policy, own: Policy) -> Policy:
-    """The rules of both; all else is the own file's."""
-    return own.model_copy(update={"rules": (*base.rules, *own.rules)})
-
-
-def parse(text: str, source: str) -> Policy:
+def parse(text: str, source: str, role: Role = "") -> Policy:
     """Read a rule file; `source` is its name in messages.
+
+    An `included` file and an `overlay` have rules only, and an overlay's rules may only make it stricter.
 
     Raises:
         PolicyError: at the first wrong line; further mistakes follow in the same message.
@@ -71,107 +68,151 @@ def parse(text: str, source: str) -> Policy:
     page = read(text, problems)
     if not page.line:
         raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
-    sections = _fields(problems, page, "a rule file", ("approvals", "rules"))
-    approvals = _fields(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
-    rules = [_rule(problems, part) for part in _items(problems, sections.get("rules"), "'rules'")]
-    first_lines: dict[str, int] = {}
-    for rule in filter(None, rules):
-        if rule.id in first_lines:
-            problems.wrong(rule.line, f"rule {rule.id!r} has the id of the rule in line {first_lines[rule.id]}.")
-        first_lines.setdefault(rule.id, rule.line)
-    deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else _DAY
-    reasons = _items(problems, approvals.get("deny_reasons"), "'deny_reasons'")
+    known = {"": _SECTIONS, "base": ("rules",), "included": ("include", "rules"), "overlay": ("rules",)}[role]
+    sections = fields_of(problems, page, f"an {role} rule file" if role else "a rule file", known)
+    approvals = fields_of(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
+    rules = [_rule(problems, part, role) for part in items_of(problems, sections.get("rules"), "'rules'")]
+    _check_ids(problems, [rule for rule in rules if rule], role)
+    deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else DAY
+    reasons = items_of(problems, approvals.get("deny_reasons"), "'deny_reasons'")
     deny_reasons = [_deny_reason(problems, part) for part in reasons]
+    include = [text_of(problems, part, "a file to include") for part in one_or_more(problems, sections.get("include"))]
+    tenants = _tenants(problems, sections.get("tenants"))
     problems.close()
     return Policy(
         rules=tuple(filter(None, rules)),
         deadline=deadline,
         deny_reasons=tuple(dict.fromkeys(deny_reasons)),
+        include=tuple(include),
+        tenants=tenants,
         source=source,
         digest=digest(text),
     )
 
 
-def _fields(problems: Problems, part: Part | None, what: str, known: Sequence[str]) -> dict[str, Part]:
-    """The known fields of a mapping; nothing for a part that is absent or wrong."""
+def _check_ids(problems: Problems, rules: Sequence[Rule], role: Role) -> None:
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        if rule.id in first:
+            problems.wrong(rule.at, f"rule {rule.id!r} has the id of the rule in line {first[rule.id].at[0]}.")
+        first.setdefault(rule.id, rule)
+        if rule.id.startswith(OURS) and role != "base":
+            problems.wrong(rule.at, f"rule {rule.id!r}: ids that begin with {OURS!r} are those of the engine's own.")
+        if role == "overlay" and rule.verdict not in _TIGHTER:
+            tighter = listed(_TIGHTER, "or")
+            problems.wrong(rule.at, f"rule {rule.id!r}: a tenant's rules may only make it stricter: {tighter}.")
+
+
+def _tenants(problems: Problems, part: Part | None) -> dict[str, str]:
     if part is None:
         return {}
     if not isinstance(part.value, dict):
-        problems.wrong(part, f"{what} must hold {_listed(known)}, each with a colon and its value.")
+        problems.wrong(part, "'tenants' must hold a rule file for each tenant: its name, a colon and the path.")
         return {}
-    for name, field in part.value.items():
-        if name not in known:
-            problems.wrong(field, f"{what} has no key {name!r}.{did_you_mean(name, known)}")
-    return {name: field for name, field in part.value.items() if name in known}
+    return {name: text_of(problems, path, f"the file of tenant {name!r}") for name, path in part.value.items()}
 
 
-def _items(problems: Problems, part: Part | None, what: str) -> list[Part]:
-    """The items of a list; nothing for a part that is absent or wrong."""
-    if part is None:
-        return []
-    if not isinstance(part.value, list):
-        problems.wrong(part, f"{what} must be a list, each item with a dash.")
-        return []
-    return part.value
-
-
-def _text(problems: Problems, part: Part, what: str) -> str:
-    words = part.value.strip() if isinstance(part.value, str) else ""
-    if not words:
-        problems.wrong(part, f"{what} must be a text.")
-    return words
-
-
-def _rule(problems: Problems, part: Part) -> Rule | None:
+def _rule(problems: Problems, part: Part, role: Role) -> Rule | None:
     given = part.value.get("id") if isinstance(part.value, dict) else None
     label = f"rule {given.value!r}" if given and isinstance(given.value, str) else "a rule"
-    fields = _fields(problems, part, label, _KEYS)
+    fields = fields_of(problems, part, label, _KEYS)
     if not isinstance(part.value, dict):
         return None
-    texts = {key: _text(problems, field, f"{key!r} of {label}") for key, field in fields.items()}
-    if missing := [key for key in _KEYS if key not in fields and key != "tool"]:
-        problems.wrong(part, f"{label} lacks {_listed(missing)}.")
+    lists = ("tests", "redact")
+    texts = {k: text_of(problems, field, f"{k!r} of {label}") for k, field in fields.items() if k not in lists}
+    if missing := _missing(fields):
+        problems.wrong(part, f"{label} lacks {listed(missing)}.")
         return None
-    point = _choice(problems, fields["point"], f"{label}: point", get_args(Point))
-    verdict = _choice(problems, fields["verdict"], f"{label}: verdict", get_args(Verdict))
     if texts["id"] and not _RULE_ID.fullmatch(texts["id"]):
         problems.wrong(fields["id"], f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
-    if point == "input" and verdict == "ask":
-        problems.wrong(
-            fields["verdict"], f"{label}: nobody can be asked at 'input'. Use 'deny', or ask at 'tool_call'."
-        )
-    if point == "input" and "tool" in fields:
-        problems.wrong(fields["tool"], f"{label}: no tool is called at 'input'. Drop 'tool', or use 'tool_call'.")
+    chosen = _choices(problems, fields, label)
+    if not chosen:
+        return None
+    _check_fit(problems, fields, label, texts)
+    kinds = [
+        text_of(problems, kind, f"{label}: a kind to redact") for kind in one_or_more(problems, fields.get("redact"))
+    ]
+    condition = fields.get("when") or fields.get("check") or part
+    made = {
+        **{key: value for key, value in texts.items() if key not in ("with", "shadow")},
+        **chosen,
+        "redact": tuple(kinds),
+        "when": texts.get("when", "" if "check" in texts else "true"),
+        "tests": tuple(_trials(problems, fields.get("tests"), label)),
+        "source": problems.source,
+        "role": role,
+        "at": (part.line, part.column),
+        "when_at": (condition.line, condition.column),
+        "is_literal": condition.is_literal,
+    }
+    return Rule.model_validate(made)
+
+
+def _missing(fields: dict[str, Part]) -> list[str]:
+    verdict = fields["verdict"].value if "verdict" in fields else ""
+    has_condition = bool({"when", "check"} & fields.keys()) or verdict == "redact"
+    return [key for key in _NEEDED if key not in fields and not (key == "when" and has_condition)]
+
+
+def _choices(problems: Problems, fields: dict[str, Part], label: str) -> dict[str, object] | None:
+    """The fields that are one of a few words; None where the rule means nothing without one that is wrong."""
+    point = one_of(problems, fields["point"], f"{label}: point", get_args(Point))
+    verdict = one_of(problems, fields["verdict"], f"{label}: verdict", get_args(Verdict))
+    chosen: dict[str, object] = {"point": point, "verdict": verdict}
+    for key, name, allowed in (("severity", "severity", get_args(Severity)), ("with", "way", get_args(Way))):
+        if key in fields and (word := one_of(problems, fields[key], f"{label}: {key}", allowed)):
+            chosen[name] = word
+    if "shadow" in fields:
+        chosen["shadow"] = one_of(problems, fields["shadow"], f"{label}: shadow", ("true", "false")) == "true"
     if not (point and verdict):
         return None
-    texts |= {"point": point, "verdict": verdict}
-    return Rule.model_validate({**texts, "line": part.line, "when_line": fields["when"].line})
+    allowed = VERDICTS_AT[cast("Point", point)]
+    if verdict not in allowed:
+        why = {
+            "ask": f"nobody can be asked at {point!r}. Use 'deny', or ask at 'tool_call'.",
+            "playbook": "a playbook takes over at 'input' only.",
+        }.get(verdict, f"at {point!r} a verdict is {listed(allowed, 'or')}.")
+        problems.wrong(fields["verdict"], f"{label}: {why}")
+    return chosen
 
 
-def _choice(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:
-    word = part.value.strip() if isinstance(part.value, str) else ""
-    if word in allowed:
-        return word
-    if word:
-        problems.wrong(part, f"{label} is {word!r}, but must be {_listed(allowed, 'or')}.")
-    return ""
+def _check_fit(problems: Problems, fields: dict[str, Part], label: str, texts: dict[str, str]) -> None:
+    """What does not go together."""
+    point, verdict = texts["point"], texts["verdict"]
+    if point in ("input", "output") and "tool" in fields:
+        problems.wrong(fields["tool"], f"{label}: no tool is called at {point!r}. Drop 'tool', or use 'tool_call'.")
+    if "when" in fields and "check" in fields:
+        problems.wrong(fields["check"], f"{label} has both 'when' and 'check'; a rule has one condition.")
+    for key in ("redact", "with"):
+        if key in fields and verdict != "redact":
+            problems.wrong(fields[key], f"{label}: {key!r} belongs to the verdict 'redact'.")
+    if point == "tool_call" and texts.get("with") == "token":
+        problems.wrong(fields["with"], f"{label}: a tool opens tokens, so it would be given the text all the same.")
+    if "check" in fields and "tests" in fields:
+        problems.wrong(fields["tests"], f"{label}: a Python function is tested in Python; drop 'tests'.")
+
+
+def _trials(problems: Problems, part: Part | None, label: str) -> Iterable[Trial]:
+    table = fields_of(problems, part, f"'tests' of {label}", ("match", "miss"))
+    for key, rows in table.items():
+        for row in items_of(problems, rows, f"{key!r} in 'tests' of {label}"):
+            if not isinstance(row.value, dict):
+                problems.wrong(row, f"a test of {label} is a mapping of facts, such as {{args.amount_cents: 5001}}.")
+                continue
+            given = {name: value_of(value) for name, value in row.value.items()}
+            yield Trial(given=given, matches=key == "match", line=row.line, column=row.column)
 
 
 def _deadline(problems: Problems, part: Part) -> float:
-    words = _text(problems, part, "'deadline'")
+    words = text_of(problems, part, "'deadline'")
     found = _DEADLINE.fullmatch(words)
     if words and not found:
         problems.wrong(part, f"deadline is {words!r}, but must be a number and a unit, such as '30m', '2h' or '3d'.")
-    return int(found[1]) * _UNITS[found[2]] if found else _DAY
+    return int(found[1]) * _UNITS[found[2]] if found else DAY
 
 
 def _deny_reason(problems: Problems, part: Part) -> str:
-    words = _text(problems, part, "a reason to deny")
+    words = text_of(problems, part, "a reason to deny")
     if len(words) > _LONGEST_BUTTON or not words.isprintable():
         problems.wrong(part, f"a reason to deny becomes a button: one line of at most {_LONGEST_BUTTON} characters.")
     return words
-
-
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    *others, last = [repr(name) for name in names]
-    return f"{', '.join(others)} {word} {last}" if others else last

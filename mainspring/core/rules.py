@@ -1,46 +1,32 @@
-"""Judges what comes in and what a model wants to do, by the rules of a policy file.
+"""Judges what comes in, what a model wants to do, what a tool returned and what an agent answers.
 
 Pure: a `Policy` is read from text (`core.rule_file`), a `Judge` joins it to the tools of one agent,
-and each call or input is then a value that gets a `Judgement`. Nothing here asks a person or refuses
-anything itself: the turn table does that from the recorded verdict.
+and what is known at a point (`core.facts`) then gets a `Judgement`. Nothing here asks a person or refuses
+anything itself: whoever acts does that from the recorded verdict.
 
 Everything is fail closed: a file with a mistake is refused when it is loaded, a rule that cannot be
-evaluated denies, and a tool that cannot be undone needs a rule of its own.
+evaluated denies (one that redacts does so), and a tool that cannot be undone needs a rule of its own.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import cast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from pydantic import SkipValidation
+from pydantic import ValidationError
 
-from mainspring.core.canonical import Json, Value, scalars
-from mainspring.core.cel import CelError, Expression, Kind, fields_of
-from mainspring.core.flow import Flow
+from mainspring.core.canonical import Json, Value
+from mainspring.core.cel import CelError, Expression, Kind, plain_facts
+from mainspring.core.facts import Facts, at, made, of_tool
 from mainspring.core.marked_yaml import Problems
 from mainspring.core.messages import Done
-from mainspring.core.rule_file import EMPTY, Policy, Rule, Verdict, parse
-from mainspring.core.spec import Effect, ToolSpec
+from mainspring.core.policy import Point, Policy, Rule, Verdict
+from mainspring.core.spec import ToolSpec
 from mainspring.errors import did_you_mean
 
-__all__ = ["EMPTY", "CallFacts", "InputFacts", "Judge", "Judgement", "Policy", "Rule", "Verdict", "parse"]
-
-_STRICTEST_FIRST: tuple[Verdict, ...] = ("deny", "ask", "allow")
-_WHO: dict[str, Kind] = {"agent": "string", "user": "string", "tenant": "string"}
-_AT_CALL: dict[str, Kind] = {
-    **_WHO,
-    "tool": "string",
-    "effect": "string",
-    "results": "list",
-    "seen.integers": "list",
-    "flow.untrusted": "list",
-    "flow.uncleared": "list",
-    "flow.integrity": "string",
-    "flow.secrecy": "string",
-    "flow.thread.integrity": "string",
-    "flow.thread.secrecy": "string",
-}
-_AT_INPUT: dict[str, Kind] = {**_WHO, "input.text": "string", "input.length": "int"}
+_STRICTEST_FIRST: tuple[Verdict, ...] = ("deny", "ask", "playbook", "allow")
+SHADOW, FAILED = "shadow:", "failed:"
+"""Before the id of a rule that matched and only looks on, and of one that could not be evaluated."""
 
 # What a failed rule may say of its cause. CEL's own text can quote an argument, so it is never shown.
 _CAUSES = {
@@ -50,38 +36,18 @@ _CAUSES = {
     "INTERNAL": "it needs too many steps",
 }
 _CAUSE = "a value has a type or content it cannot work with"
+_ALONE = 3
+"""From how many rules on they are first asked together whether any matches."""
 
-
-class CallFacts(Value):
-    """What rules know of a tool call. `results` holds the calls of this thread that have ended.
-
-    Earlier calls of the same message count as ended, with status `ok` and no value. `flow` tells what the arguments
-    were made of.
-    """
-
-    agent: str
-    user: str
-    tenant: str
-    tool: str
-    effect: Effect
-    args: dict[str, Json]
-    results: SkipValidation[tuple[Done, ...]] = ()
-    flow: Flow = Flow()
-
-
-class InputFacts(Value):
-    """What rules know of the text a run is started with."""
-
-    agent: str
-    user: str
-    tenant: str
-    text: str
+Checked = Mapping[str, bool | str]
+"""What the Python functions that rules name said: whether the rule matches, or why that is not known."""
 
 
 class Judgement(Value):
     """The verdict, the rule that gave it (empty: no rule did) and its reason in words for people.
 
-    `matched` names every rule that matched or could not be evaluated, in the order of the file.
+    `matched` names every rule that matched, in the order of the file; one that only looks on after `shadow:`, one that
+    could not be evaluated after `failed:`.
     """
 
     verdict: Verdict
@@ -90,58 +56,152 @@ class Judgement(Value):
     matched: tuple[str, ...] = ()
 
 
+class _Compiled(NamedTuple):
+    """A rule with its condition (none where a Python function is that)."""
+
+    rule: Rule
+    condition: Expression | None
+
+
+class _Group(NamedTuple):
+    """The rules for a tool at a point: the facts they read, the functions they name, and two ways to ask them.
+
+    `together` are conditions each of which tells, where it is false, that none of its rules matches.
+    """
+
+    rules: tuple[_Compiled, ...]
+    reads: frozenset[str]
+    checks: frozenset[str]
+    together: tuple[Expression, ...]
+
+
 class Judge:
     """The rules of a policy over the tools of one agent, every condition compiled once."""
 
-    def __init__(self, policy: Policy, tools: Sequence[ToolSpec], agent: str) -> None:
+    def __init__(
+        self, policy: Policy, tools: Sequence[ToolSpec], agent: str, checks: Iterable[str] | None = None
+    ) -> None:
         """Compile; a typo in a name or a clash of types is found here, not in a run.
+
+        `checks` are the names of the Python functions that there are; None where that is not to be looked at.
 
         Raises:
             PolicyError: at the first rule that names what the agent does not have, or whose
                 condition is not CEL; further mistakes follow in the same message.
         """
-        problems = Problems(policy.source)
-        known = {tool.name: tool for tool in tools}
-        rules: list[tuple[Rule, Expression]] = []
+        self._tools = {tool.name: tool for tool in tools}
+        problems: dict[str, Problems] = defaultdict[str, Problems](lambda: Problems(policy.source))
+        compiled: list[_Compiled] = []
         for rule in policy.rules:
-            if rule.tool and rule.tool not in known:
-                suggestion = did_you_mean(rule.tool, known)
-                problems.wrong(rule.line, f"rule {rule.id!r}: agent {agent!r} has no tool {rule.tool!r}.{suggestion}")
-            elif expression := _compile(problems, rule, known.get(rule.tool)):
-                rules.append((rule, expression))
-        problems.close()
-        at_call = [(rule, e) for rule, e in rules if rule.point == "tool_call"]
-        self._at_call = {name: [(rule, e) for rule, e in at_call if rule.tool in ("", name)] for name in ("", *known)}
-        self._reads = {name: frozenset[str]().union(*(e.reads for _, e in of)) for name, of in self._at_call.items()}
-        self._at_input = [(rule, e) for rule, e in rules if rule.point == "input"]
-        self._has_own_rule = {rule.tool for rule, _ in at_call if rule.tool}
+            place = problems.setdefault(rule.source, Problems(rule.source))
+            if rule.tool and rule.tool not in self._tools:
+                if rule.role in ("included", "overlay"):  # shared by agents that have it and agents that do not
+                    continue
+                suggestion = did_you_mean(rule.tool, self._tools)
+                place.wrong(rule.at, f"rule {rule.id!r}: agent {agent!r} has no tool {rule.tool!r}.{suggestion}")
+            elif rule.check:
+                _check_name(place, rule, checks)
+                compiled.append(_Compiled(rule, None))
+            elif expression := _compile(place, rule, self._tools.get(rule.tool)):
+                compiled.append(_Compiled(rule, expression))
+        for place in problems.values():
+            place.close()
+        self._groups = dict(self._grouped(compiled))
+        self._has_own_rule = {c.rule.tool for c in compiled if c.rule.tool and _says_who_may(c.rule)}
 
-    def judge_call(self, facts: CallFacts) -> Judgement:
-        """The strictest verdict on a tool call. Never raises."""
-        rules = self._at_call.get(facts.tool, self._at_call[""])
-        shared: dict[str, Json] = {**_who(facts), **_flow(facts.flow), "tool": facts.tool, "effect": facts.effect}
-        # The longer a thread, the more these take, so they are made for rules that read them.
-        read = self.reads(facts.tool)
-        shared |= {name: make(facts.results) for name, make in _OF_RESULTS.items() if name in read}
-        typed = shared | {f"args.{name}": value for name, value in facts.args.items()}
-        loose = shared | {"args": facts.args}
-        judged = _strictest(_apply(rule, expression, typed if rule.tool else loose) for rule, expression in rules)
-        if judged:
+    def judge(self, point: Point, facts: Facts, checked: Checked | None = None) -> Judgement:
+        """The strictest verdict. Never raises.
+
+        `checked` is what the functions in `checks(point, tool)` said; one that is not there has failed.
+        """
+        found = [each for each in self._matching(point, facts, checked or {}) if each[0].verdict != "redact"]
+        judged = _strictest(found)
+        if judged.verdict != "allow" or judged.rule or point != "tool_call" or facts.effect != "once":
             return judged
-        if facts.effect == "once" and facts.tool not in self._has_own_rule:
-            reason = f"No rule says who may run {facts.tool!r}, and it cannot be undone."
-            return Judgement(verdict="ask", reason=reason)
-        return Judgement(verdict="allow")
+        if facts.tool in self._has_own_rule:
+            return judged
+        reason = f"No rule says who may run {facts.tool!r}, and it cannot be undone."
+        return judged.model_copy(update={"verdict": "ask", "reason": reason})
 
-    def reads(self, tool: str) -> frozenset[str]:
-        """Which facts the rules may read that hold for calls of a tool."""
-        return self._reads.get(tool, self._reads[""])
+    def redactions(self, point: Point, facts: Facts, checked: Checked | None = None) -> tuple[Rule, ...]:
+        """The rules by which something is redacted; one that cannot be evaluated counts. Never raises."""
+        if not any(each.rule.verdict == "redact" for each in self._group(point, facts.tool).rules):
+            return ()
+        matching = self._matching(point, facts, checked or {})
+        return tuple(rule for rule, _ in matching if rule.verdict == "redact" and not rule.shadow)
 
-    def judge_input(self, facts: InputFacts) -> Judgement:
-        """The strictest verdict on the text a run is started with. Never raises."""
-        variables: dict[str, Json] = {**_who(facts), "input.text": facts.text, "input.length": len(facts.text)}
-        judged = _strictest(_apply(rule, expression, variables) for rule, expression in self._at_input)
-        return judged or Judgement(verdict="allow")
+    def reads(self, point: Point, tool: str = "") -> frozenset[str]:
+        """Which facts the rules read at a point, for calls of a tool."""
+        return self._group(point, tool).reads
+
+    def checks(self, point: Point, tool: str = "") -> frozenset[str]:
+        """Which Python functions the rules name at a point, for calls of a tool."""
+        return self._group(point, tool).checks
+
+    def rules(self, point: Point, tool: str = "") -> tuple[Rule, ...]:
+        """The rules that are asked at a point, for calls of a tool."""
+        return tuple(each.rule for each in self._group(point, tool).rules)
+
+    def has_tool(self, tool: str) -> bool:
+        """Whether the agent has a tool of this name."""
+        return tool in self._tools
+
+    def tried(self, rule: Rule, given: Mapping[str, Json]) -> bool | str:
+        """Whether a rule matches facts that are given by name, or why that is not known.
+
+        Of facts that are not given those of a tool are missing, and all others neutral. Never raises.
+        """
+        if rule.tool and rule.tool not in self._tools:
+            return f"there is no tool {rule.tool!r}"
+        variables = self._variables(rule)
+        for name in given:
+            if name not in variables and name != "args":
+                return f"there is no fact {name!r} here.{did_you_mean(name, variables)}"
+        try:
+            expression = Expression(rule.when, variables, want=["bool"])
+            facts = _imagined(rule, self._tools.get(rule.tool), given)
+            told = {name: given[name] for name in expression.reads - {"args", "results"} if name in given}
+            values = plain_facts(made(facts, expression.reads) | told)
+            return _evaluated(_Compiled(rule, expression), values, {})
+        except (CelError, ValidationError) as error:
+            return _cause(error, rule.when) if isinstance(error, CelError) else "'results' is no list of calls"
+
+    def _group(self, point: Point, tool: str) -> _Group:
+        return self._groups.get((point, tool)) or self._groups[point, ""]
+
+    def _grouped(self, compiled: Sequence[_Compiled]) -> Iterator[tuple[tuple[Point, str], _Group]]:
+        for point in ("input", "tool_call", "tool_result", "output"):
+            for name in ("", *self._tools):
+                rules = tuple(c for c in compiled if c.rule.point == point and c.rule.tool in ("", name))
+                reads = frozenset[str]().union(*(c.condition.reads for c in rules if c.condition))
+                checks = frozenset(c.rule.check for c in rules if c.rule.check)
+                yield (point, name), _Group(rules, reads, checks, tuple(self._together(rules)))
+
+    def _together(self, rules: Sequence[_Compiled]) -> Iterator[Expression]:
+        """The conditions of rules over the same facts, joined: most calls match none, and then one answer does."""
+        for name in {each.rule.tool for each in rules}:
+            some = [each for each in rules if each.rule.tool == name and each.condition]
+            if some:
+                text = " || ".join(f"({each.rule.when}\n)" for each in some)
+                yield Expression(text, self._variables(some[0].rule))
+
+    def _variables(self, rule: Rule) -> dict[str, Kind]:
+        return _variables(rule.point, self._tools.get(rule.tool))
+
+    def _matching(self, point: Point, facts: Facts, checked: Checked) -> list[tuple[Rule, str]]:
+        """The rules that match, each with why it could not be evaluated ("" where it could)."""
+        group = self._group(point, facts.tool)
+        if not group.rules:
+            return []
+        values = plain_facts(made(facts, group.reads))
+        if len(group.rules) > _ALONE and not group.checks and _none_holds(group.together, values):
+            return []
+        found: list[tuple[Rule, str]] = []
+        for each in group.rules:
+            held = _evaluated(each, values, checked)
+            if held is not False:
+                found.append((each.rule, held if isinstance(held, str) else ""))
+        return found
 
 
 def stricter(one: Judgement, other: Judgement) -> Judgement:
@@ -149,50 +209,58 @@ def stricter(one: Judgement, other: Judgement) -> Judgement:
     return min(one, other, key=lambda judgement: _STRICTEST_FIRST.index(judgement.verdict))
 
 
-def _who(facts: CallFacts | InputFacts) -> dict[str, Json]:
-    return {"agent": facts.agent, "user": facts.user, "tenant": facts.tenant}
+def _says_who_may(rule: Rule) -> bool:
+    """Whether a rule decides about calls, so that a tool that cannot be undone may run where it does not match."""
+    return rule.point == "tool_call" and rule.role != "overlay" and rule.verdict != "redact" and not rule.shadow
 
 
-def _flow(flow: Flow) -> dict[str, Json]:
-    return {
-        "flow.untrusted": list[Json](flow.untrusted),
-        "flow.uncleared": list[Json](flow.uncleared),
-        "flow.integrity": flow.label.integrity,
-        "flow.secrecy": flow.label.secrecy,
-        "flow.thread.integrity": flow.thread.integrity,
-        "flow.thread.secrecy": flow.thread.secrecy,
-    }
-
-
-def _apply(rule: Rule, expression: Expression, facts: Mapping[str, Json]) -> Judgement | None:
+def _none_holds(together: Iterable[Expression], values: Mapping[str, Json]) -> bool:
     try:
-        if not expression.holds(facts):
-            return None
+        return not any(expression.holds(values) for expression in together)
+    except CelError:
+        return False
+
+
+def _imagined(rule: Rule, tool: ToolSpec | None, given: Mapping[str, Json]) -> Facts:
+    """Facts for a rule's test: the call that it tells of, so that sums over earlier calls are right."""
+    whole = given.get("args")
+    args = dict(whole) if isinstance(whole, dict) else {}
+    args |= {name.removeprefix("args."): value for name, value in given.items() if name.startswith("args.")}
+    results = tuple(Done.model_validate({"args": {}, "value": None, "status": "ok", **each}) for each in _calls(given))
+    return Facts(agent="", tool=rule.tool, effect=tool.effect if tool else "read", args=args, results=results)
+
+
+def _calls(given: Mapping[str, Json]) -> list[dict[str, Json]]:
+    results = given.get("results")
+    return [each for each in results if isinstance(each, dict)] if isinstance(results, list) else []
+
+
+def _evaluated(each: _Compiled, values: Mapping[str, Json], checked: Checked) -> bool | str:
+    """Whether a rule matches, or why that is not known."""
+    if each.condition is None:
+        return checked.get(each.rule.check, f"the function {each.rule.check!r} is not on this worker")
+    try:
+        return each.condition.holds(values)
     except CelError as error:
-        reason = f"rule {rule.id!r} could not be evaluated ({_cause(error, rule.when)}), so the call is refused"
-        return Judgement(verdict="deny", rule=rule.id, reason=reason)
-    return Judgement(verdict=rule.verdict, rule=rule.id, reason=rule.reason)
+        return _cause(error, each.rule.when)
 
 
-def _strictest(found: Iterable[Judgement | None]) -> Judgement | None:
-    judgements = [judgement for judgement in found if judgement]
-    if not judgements:
-        return None
+def _strictest(found: Sequence[tuple[Rule, str]]) -> Judgement:
+    matched = tuple(f"{SHADOW * rule.shadow}{FAILED * bool(failed)}{rule.id}" for rule, failed in found)
+    judged = [_judged(rule, failed) for rule, failed in found if not rule.shadow]
+    if not judged:
+        return Judgement(verdict="allow", matched=matched)
     # `min` keeps the first of equals, which is the order of the file.
-    strictest = min(judgements, key=lambda j: _STRICTEST_FIRST.index(j.verdict))
-    return strictest.model_copy(update={"matched": tuple(j.rule for j in judgements)})
+    strictest = min(judged, key=lambda judgement: _STRICTEST_FIRST.index(judgement.verdict))
+    return strictest.model_copy(update={"matched": matched})
 
 
-def _integers(results: Iterable[Done]) -> list[int]:
-    """Every integer anywhere in the results that went well, once each, in order of appearance."""
-    values = (each for done in results if done.status == "ok" for each in scalars(done.value))
-    return list(dict.fromkeys(each for each in values if isinstance(each, int) and not isinstance(each, bool)))
-
-
-_OF_RESULTS: dict[str, Callable[[tuple[Done, ...]], Json]] = {
-    "results": lambda results: [cast("Json", done.model_dump()) for done in results],
-    "seen.integers": lambda results: cast("Json", _integers(results)),
-}
+def _judged(rule: Rule, failed: str) -> Judgement:
+    if not failed:
+        return Judgement(verdict=rule.verdict, rule=rule.id, reason=rule.reason)
+    what = "the call" if rule.point == "tool_call" else "it"
+    reason = f"rule {rule.id!r} could not be evaluated ({failed}), so {what} is refused"
+    return Judgement(verdict="deny", rule=rule.id, reason=reason)
 
 
 def _cause(error: CelError, when: str) -> str:
@@ -204,19 +272,28 @@ def _cause(error: CelError, when: str) -> str:
     return _CAUSES.get(code, _CAUSE)
 
 
+def _variables(point: Point, tool: ToolSpec | None) -> dict[str, Kind]:
+    return at(point) | of_tool(point, tool)
+
+
+def _check_name(problems: Problems, rule: Rule, checks: Iterable[str] | None) -> None:
+    if checks is not None and rule.check not in (known := sorted(checks)):
+        suggestion = did_you_mean(rule.check, known) or " Pass it as Agent(checks=[…])."
+        problems.wrong(rule.when_at, f"rule {rule.id!r}: there is no Python function {rule.check!r}.{suggestion}")
+
+
 def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None) -> Expression | None:
-    variables = dict(_AT_INPUT if rule.point == "input" else _AT_CALL)
-    if tool:
-        variables |= fields_of(tool.input_schema, "args")
-    elif rule.point == "tool_call":
-        variables["args"] = "map"
+    variables = _variables(rule.point, tool)
     try:
         return Expression(rule.when, variables, want=["bool"])
     except CelError as error:
-        place = re.match(r"(\d+):\d+: ", str(error))
-        line = rule.when_line + (int(place[1]) - 1 if place else 0)
+        place = re.match(r"(\d+):(\d+): ", str(error))
+        line, column = rule.when_at
+        if place and rule.is_literal:
+            line, column = line + int(place[1]) - 1, column + int(place[2]) - 1
         problem = str(error)[place.end() if place else 0 :]
-        problems.wrong(line, f"rule {rule.id!r}: {_unknown_name(problem, variables, tool) or f'{problem}.'}")
+        said = _unknown_name(problem, variables, tool) or f"{problem}."
+        problems.wrong((line, column), f"rule {rule.id!r}: {said}")
         return None
 
 

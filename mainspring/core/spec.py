@@ -30,11 +30,24 @@ class ToolSpec(Value):
     accepts: str = ""
 
 
+BASE = "the rules that every agent has"
+"""What these are called where a file's name would stand."""
+
+
+class RuleText(Value):
+    """The text of a rule file, where it came from, and what it is: the agent's own, or a part of it."""
+
+    source: str
+    text: str
+    role: Literal["", "base", "included", "overlay"] = ""
+
+
 class AgentSpec(Value):
     """One agent of a run. `rules` and `playbook` are the texts of the files, with where they came from.
 
-    `base` is the text of the rules that every agent has, as they were then. `input` is the label of what the user
-    says.
+    `base` is the text of the rules that every agent has, as they were then; `parts` are the files that the rules
+    include, and those of the run's tenant. `input` is the label of what the user says; `cleared` the most secret that
+    its models may be given.
 
     `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals. `context` is how many
     tokens the model may be given (0: as many as its window has). A field that is not recorded has the meaning it
@@ -59,7 +72,16 @@ class AgentSpec(Value):
     context: int = 0
     shorten: Shortening = "trim"
     base: str = ""
+    parts: tuple[RuleText, ...] = ()
     input: str = ""
+    cleared: str = ""
+
+    @property
+    def rule_texts(self) -> tuple[RuleText, ...]:
+        """Everything that the agent's rules are made of: what every agent has, what its file includes, its file."""
+        base = (RuleText(source=BASE, text=self.base, role="base"),) if self.base else ()
+        own = (RuleText(source=self.rules_source, text=self.rules),) if self.rules else ()
+        return (*base, *self.parts, *own)
 
     def tool(self, name: str) -> ToolSpec | None:
         """The tool of that name, if the agent has it."""

@@ -315,16 +315,8 @@ async def admit(given: RunInput, *, local: bool) -> Admission:
 def admitted(given: RunInput, admission: Admission) -> Carried:
     """A run as it begins."""
     info = workflow.info()
-    run = RunRef(
-        name=info.workflow_type,
-        first=info.first_execution_run_id,
-        key=admission.key,
-        spec=admission.spec.digest,
-        user=given.user,
-        tenant=given.tenant,
-        session=given.session,
-        traceparent=given.traceparent,
-    )
+    name, first = info.workflow_type, info.first_execution_run_id
+    run = RunRef.of(given, name=name, first=first, key=admission.key, spec=admission.spec.digest)
     return Carried(
         carried=1,
         run=run,

@@ -33,7 +33,7 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         ApplicationError: UnknownName (retried by the workflow: a deploy may be under way), SpecTooLarge.
     """
     start = time.time_ns()
-    spec = _resolve(world, asked.name)
+    spec = _resolve(world, asked.name, asked.input.tenant)
     key = secrets.token_hex(16)
     item = make_item(spec, key)
     if len(item.text) > _SPEC_LIMIT:
@@ -44,7 +44,8 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
             type="SpecTooLarge",
             non_retryable=True,
         )
-    refusal, rule = _judge(world, spec, asked)
+    run = RunRef.of(asked.input, name=asked.name, first=asked.first, key=key, spec=item.digest)
+    refusal, rule = await _judge(world, spec, run, asked.input.input)
     recalled, notes = await _recall(world, asked, key)
     admission = Admission(
         key=key,
@@ -56,19 +57,19 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         indexed=await _is_indexed(world),
         timing=Timing(start=start, end=time.time_ns()),
     )
-    world.ledger.keep(RunRef(name=asked.name, first=asked.first, key=key, spec=item.digest), _items(admission))
+    world.ledger.keep(run, _items(admission))
     world.exporter.export([admit_span(asked, admission)])
     return admission
 
 
-def _resolve(world: World, name: str) -> Spec:
+def _resolve(world: World, name: str, tenant: str) -> Spec:
     agents: tuple[AgentSpec, ...]
     if graph := world.graphs.get(name):
-        reached = {a.name: a.spec(world.default_model) for a in graph.reach()}
-        agents = (graph.spec(), *reached.values())
+        reached = {a.name: a.spec(world.default_model, tenant) for a in graph.reach()}
+        agents = (graph.spec(tenant), *reached.values())
         return Spec(name=name, kind="graph", agents=agents, turn=CURRENT)
     if agent := world.agents.get(name):
-        agents = tuple({a.name: a.spec(world.default_model) for a in agent.reach()}.values())
+        agents = tuple({a.name: a.spec(world.default_model, tenant) for a in agent.reach()}.values())
         return Spec(name=name, kind="agent", agents=agents, turn=CURRENT)
     known = [*world.agents, *world.graphs]
     raise ApplicationError(
@@ -82,11 +83,10 @@ def _items(admission: Admission) -> list[Item]:
     return [admission.spec, admission.recalled] if admission.recalled else [admission.spec]
 
 
-def _judge(world: World, spec: Spec, asked: AdmitRequest) -> tuple[str, str]:
-    text = asked.input.input
+async def _judge(world: World, spec: Spec, run: RunRef, text: str | None) -> tuple[str, str]:
     if text is None:  # a session, whose messages are judged as they come
         return "", ""
-    judged = judge_input(world, spec, asked.input.user, asked.input.tenant, text)
+    judged = await judge_input(world.guards, spec, run, text)
     return judged.reason, judged.rule
 
 

@@ -12,10 +12,11 @@ from temporalio.exceptions import ApplicationError
 from mainspring.contracts.steps import ModelAnswer, ModelCall, RunRef, Timing
 from mainspring.core.answers import read_answer
 from mainspring.core.canonical import canonical, digest
-from mainspring.core.flow import label_of
+from mainspring.core.flow import label_of, label_of_thread
 from mainspring.core.labels import FROM_USER, read_label
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
+from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
@@ -23,11 +24,13 @@ from mainspring.core.window import repaired
 from mainspring.effects.gate import judge_calls, judge_input
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
+from mainspring.effects.seen import judge_output, seen, takes_over, without
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
+PLAYBOOK = "playbook"
 _NO_TIME = Timing(start=0, end=0)
 """Until it is known how long the work took."""
 
@@ -41,12 +44,8 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
     start = time.time_ns()
     async with heartbeating():
         run, call, spec, thread = await _read(world, call)
-        agent = spec.agent(call.step.agent)
-        answer = _refused(world, run, call, spec, thread) or _overflowed(world, agent, thread)
-        reply = None if answer else await ask_model(world, run, agent, thread.messages)
-    if reply:
-        answer = _answered(world, run, call, agent, thread, reply)
-    answer = cast("ModelAnswer", answer).model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
+        answer = await _made(world, run, call, spec, thread)
+    answer = answer.model_copy(update={"timing": Timing(start=start, end=time.time_ns())})
     if answer.item:
         link = Link(before=call.head, appended=(*(entry.digest for entry in call.new), answer.item.digest))
         world.ledger.keep(run, [answer.item], link)
@@ -56,6 +55,20 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
         answer = answer.model_copy(update={"work": work})
     world.exporter.export([model_span(run, call, answer)])
     return answer
+
+
+async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer:
+    """What comes of a call, but for how long it took."""
+    agent = spec.agent(call.step.agent)
+    if refused := await _refused(world, run, call, spec, thread):
+        return refused
+    instead = await takes_over(world.guards, run, agent, thread)
+    thread = await seen(world.guards, run, agent, thread)
+    if not instead and (overflowed := _overflowed(world, agent, thread)):
+        return overflowed
+    reply, instead = await _replied(world, run, agent, thread, instead)
+    answer = await _answered(world, run, call, agent, thread, reply)
+    return answer.model_copy(update={"instead": instead})
 
 
 async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, Spec, Thread]:
@@ -73,11 +86,11 @@ def not_held(error: LedgerError) -> ApplicationError:
     return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
 
 
-def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer | None:
+async def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer | None:
     """A session's message that a rule refuses; the model is not asked."""
     new = thread.messages[-len(call.new) :] if call.judge and call.new else ()
     for text in [message.text for message in new if message.role == "user"]:
-        judged = judge_input(world, spec, run.user, run.tenant, text)
+        judged = await judge_input(world.guards, spec, run, text)
         if judged.verdict == "deny":
             return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=_NO_TIME)
     return None
@@ -91,15 +104,55 @@ def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer |
     return ModelAnswer(overflow=tokens, timing=_NO_TIME) if tokens > world.gauge.limit(agent) else None
 
 
-def _answered(  # noqa: PLR0917 - each is a part of the answer
+async def _replied(world: World, run: RunRef, agent: AgentSpec, thread: Thread, instead: str) -> tuple[ModelReply, str]:
+    """A reply, and why the playbook gave it instead of the model ("" where it did not)."""
+    has_playbook = bool(agent.playbook) and agent.models[0] != PLAYBOOK
+    if not instead and (secrecy := _uncleared(agent, thread)):
+        if not has_playbook:
+            why = (
+                f"agent {agent.name!r}: what its model is to read is {secrecy}, and Agent(cleared=…) lets it read "
+                f"{read_label(agent.cleared).secrecy} at most. Give the agent a playbook, or have a rule redact it."
+            )
+            raise ApplicationError(why, type="ModelError", non_retryable=True)
+        instead = "not cleared"
+    if instead:
+        return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), instead
+    try:
+        return await ask_model(world, run, agent, thread.messages), ""
+    except ApplicationError as error:
+        if not has_playbook or not (error.non_retryable or _is_last_attempt()):
+            raise
+        return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), "failed"
+
+
+def _uncleared(agent: AgentSpec, thread: Thread) -> str:
+    """How secret what the model would read is, where that is more than it is cleared for."""
+    if not agent.cleared or agent.models[0] == PLAYBOOK:  # which runs here
+        return ""
+    label = label_of_thread(agent, thread.messages)
+    return label.secrecy if label.is_more_secret_than(read_label(agent.cleared)) else ""
+
+
+def _is_last_attempt() -> bool:
+    info = activity.info()
+    tries = info.retry_policy.maximum_attempts if info.retry_policy else 0
+    return not info.is_local and 0 < tries <= info.attempt
+
+
+async def _answered(  # noqa: PLR0917 - each is a part of the answer
     world: World, run: RunRef, call: ModelCall, agent: AgentSpec, thread: Thread, reply: ModelReply
 ) -> ModelAnswer:
     asked = tuple(
         ToolCall(id=f"call_{call.step.id.replace('.', '_')}_{index}", name=each.name, args=each.args)
         for index, each in enumerate(reply.calls)
     )
-    calls, verdicts = judge_calls(world, run, agent, thread, asked)
-    text, problem = (reply.text, "") if calls else _answer(world, agent, reply.text)
+    calls, verdicts = await judge_calls(world.guards, run, agent, thread, asked)
+    text = await without(world.guards, run, agent, thread, reply.text)
+    text, problem = (text, "") if calls else _answer(world, agent, text)
+    judged = Judgement(verdict="allow")
+    if not (calls or problem):
+        judged = await judge_output(world.guards, run, agent, thread, text)
+        problem = judged.reason if judged.verdict == "deny" else ""
     item = make_item(Message(role="assistant", text=text, calls=calls), run.key)
     if too_large := world.too_large(item.text):
         why = f"the reply {too_large}. Ask for less, or limit the model."
@@ -108,6 +161,8 @@ def _answered(  # noqa: PLR0917 - each is a part of the answer
         item=item,
         verdicts=tuple(_lean(verdict) for verdict in verdicts),
         problem=problem,
+        rule=judged.rule,
+        matched=judged.matched,
         model=reply.model,
         provider=reply.provider,
         input_tokens=reply.input_tokens,

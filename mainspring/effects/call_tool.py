@@ -5,30 +5,33 @@ from there on a `once` tool may have, whatever it raises.
 """
 
 import asyncio
-import contextlib
-import contextvars
-import threading
+import json
 import time
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
-from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep
+from mainspring.core.facts import Facts
 from mainspring.core.flow import Flow, label_of_thread
+from mainspring.core.labels import OURS
 from mainspring.core.ledger import make_item
 from mainspring.core.messages import Message, Status, ToolCall
-from mainspring.core.rules import CallFacts, Judgement
+from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec, ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
 from mainspring.effects.gate import flow_of
 from mainspring.effects.heartbeat import heartbeating
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
+from mainspring.effects.seen import seen
+from mainspring.effects.threads import in_thread
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, MainspringError, NotDone, PermitError, ToolError
 from mainspring.ports.memory import Note
@@ -63,6 +66,8 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
         else:
             text, status = await _run(world, run, work, found)
             outcome = _outcome(run, call, text, status, start)
+            if status == "ok":
+                outcome = await _guarded(world, run, found, text, start)
     if activity.info().is_local:
         outcome = outcome.model_copy(update={"work": _noted(work).lean(run.name)})
     if outcome.item:
@@ -94,7 +99,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     """Find the call and its tool, check the permit, and ask the rules; with a permit only `deny` counts."""
     spec = await world.ledger.spec(run)
     agent = spec.agent(work.step.agent)
-    thread = await world.ledger.thread(run, work.head, work.new)
+    thread = await seen(world.guards, run, agent, await world.ledger.thread(run, work.head, work.new))
     message = thread.find(work.call.message)
     if message is None:
         raise PermitError("the thread does not hold the message that calls it")
@@ -118,23 +123,36 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         )
         if wrong:
             raise PermitError(wrong)
-    judge = world.judge(agent)
     # What a model had read was judged with its message, and cannot have changed since.
-    made_of = Flow() if work.permit else flow_of(judge, agent, tool_spec, args, thread.messages)
-    facts = CallFacts(
-        agent=agent.name,
-        user=run.user,
-        tenant=run.tenant,
-        tool=call.name,
-        effect=tool_spec.effect,
-        args=args,
-        results=thread.done,
-        flow=made_of,
-    )
-    judged = judge.judge_call(facts)
+    made_of = Flow() if work.permit else flow_of(world.guards.judge(agent), agent, tool_spec, args, thread.messages)
+    facts = _facts(run, agent, thread, tool_spec, args).model_copy(update={"flow": made_of})
+    judged = await ask_rules(world.guards, agent, "tool_call", facts, thread.messages)
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
     return _Found(call, tool, tool_spec, judged, agent, thread)
+
+
+def _facts(run: RunRef, agent: AgentSpec, thread: Thread, tool: ToolSpec, args: dict[str, Json]) -> Facts:
+    about = {"tool": tool.name, "effect": tool.effect, "args": args, "results": thread.done}
+    return known(run, agent).model_copy(update=about)
+
+
+async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: int) -> ToolOutcome:
+    """What a tool gave, as the rules let it be known: without what they take out of it, or withheld altogether."""
+    agent, tool = found.agent, found.spec
+    if not world.guards.judge(agent).rules("tool_result", tool.name):
+        return _outcome(run, found.call, text, "ok", start)
+    value = cast("Json", json.loads(text))
+    facts = _facts(run, agent, found.thread, tool, found.tool.parse(found.call.args))
+    facts = facts.model_copy(update={"result": value})
+    redactions = await ask_redactions(world.guards, agent, "tool_result", facts, found.thread.messages)
+    value = redactor(world.guards, run).redacted(value, redactions)
+    facts = facts.model_copy(update={"result": value})
+    judged = await ask_rules(world.guards, agent, "tool_result", facts, found.thread.messages)
+    withheld = judged.verdict == "deny"
+    said = canonical({"withheld": judged.reason} if withheld else value)
+    outcome = _outcome(run, found.call, said, "ok", start, judged.rule, str(OURS) if withheld else "")
+    return outcome.model_copy(update={"matched": judged.matched})
 
 
 async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tuple[str, Status]:
@@ -143,8 +161,11 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
     limit = asyncio.timeout(spec.timeout)
     try:
         async with limit:
-            value = await _performed(tool, call, context, limit)
-        text = canonical(tool.dump(value))
+            args = cast("dict[str, Json]", redactor(world.guards, run).opened(call.args))
+            value = tool.dump(await _performed(tool, args, context, limit))
+        if is_too_deep(value):
+            return f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error"
+        text = canonical(value)
     except ToolError as error:
         return str(error)[:_ERROR_LIMIT], "error"
     except NotDone as error:
@@ -158,9 +179,9 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
     return text, "ok"
 
 
-async def _performed(tool: Tool, call: ToolCall, context: Context, limit: asyncio.Timeout) -> Any:
+async def _performed(tool: Tool, args: dict[str, Json], context: Context, limit: asyncio.Timeout) -> Any:
     """Let the tool work. A `once` call that has begun is seen through, whoever cancels the run or stops the worker."""
-    work = asyncio.ensure_future(tool.call(call.args, context) if tool.is_async else _in_thread(tool, call, context))
+    work = asyncio.ensure_future(tool.call(args, context) if tool.is_async else in_thread(tool.call, args, context))
     if tool.spec.effect != "once":
         return await work
     while True:
@@ -171,28 +192,6 @@ async def _performed(tool: Tool, call: ToolCall, context: Context, limit: asynci
                 raise
             if task := asyncio.current_task():
                 task.uncancel()  # else the time limit takes its own cancellation for this one
-
-
-async def _in_thread(tool: Tool, call: ToolCall, context: Context) -> Any:
-    """Run a sync tool off the event loop, in a thread of its own: one that hangs holds up no other, nor the exit."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(value)
-
-    def work() -> None:
-        value, failed = None, None
-        try:
-            value = tool.call(call.args, context)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the tool is awaited
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits for this any more
-            loop.call_soon_threadsafe(settle, value, failed)
-
-    threading.Thread(target=contextvars.copy_context().run, args=(work,), name=tool.name, daemon=True).start()
-    return await done
 
 
 def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Context:
@@ -231,8 +230,8 @@ def _verdict(run: RunRef, call: ToolCall, tool: Tool, judged: Judgement) -> Call
 
 
 def _outcome(  # noqa: PLR0917 - each is a part of the outcome
-    run: RunRef, call: ToolCall, text: str, status: Status, start: int, rule: str = ""
+    run: RunRef, call: ToolCall, text: str, status: Status, start: int, rule: str = "", label: str = ""
 ) -> ToolOutcome:
-    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status)
+    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status, label=label)
     item = make_item(message, run.key)
     return ToolOutcome(item=item, status=status, rule=rule, timing=Timing(start=start, end=time.time_ns()))

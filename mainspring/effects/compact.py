@@ -20,6 +20,7 @@ from mainspring.core.window import Cut, choose, note, transcript
 from mainspring.effects.call_model import ask_model
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
+from mainspring.effects.seen import seen_messages
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError
 from mainspring.ports.model import ModelReply
@@ -73,7 +74,7 @@ async def shorten(  # noqa: PLR0917 - whose thread, and what fits
         ApplicationError: ModelError (summarising; retried).
     """
     cut = choose(messages, sizes, room)
-    left_out = messages[cut.start : cut.end]
+    left_out = await seen_messages(world.guards, run, agent, messages[cut.start : cut.end])
     reply = await _summary(world, run, agent, left_out) if agent.shorten == "summarise" and left_out else None
     effects: dict[str, Effect] = {tool.name: tool.effect for tool in agent.tools}
     label = label_of_thread(agent, left_out)

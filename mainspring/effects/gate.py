@@ -3,65 +3,62 @@
 from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
-from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep
+from mainspring.core.facts import OF_FLOW, Facts
 from mainspring.core.flow import Flow, flow
 from mainspring.core.labels import FROM_USER
 from mainspring.core.messages import Done, Message, ToolCall
-from mainspring.core.rules import CallFacts, InputFacts, Judge, Judgement, stricter
+from mainspring.core.rules import Judge, Judgement, stricter
 from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
+from mainspring.effects.guards import Guards
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
-from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
 
+_NAMED = {"flow.untrusted", "flow.uncleared", "risk"}
+"""Facts for which it is enough to know what a tool does not accept."""
 
-def judge_input(world: World, spec: Spec, user: str, tenant: str, text: str) -> Judgement:
+
+async def judge_input(guards: Guards, spec: Spec, run: RunRef, text: str, at: float = 0.0) -> Judgement:
     """What the rules of every agent in reach say of a user's text: the first that denies it counts."""
     for agent in spec.agents:
-        judged = world.judge(agent).judge_input(InputFacts(agent=agent.name, user=user, tenant=tenant, text=text))
+        facts = known(run, agent, at).model_copy(update={"text": text})
+        judged = await ask_rules(guards, agent, "input", facts)
         if judged.verdict == "deny":
             return judged
     return Judgement(verdict="allow")
 
 
-def judge_calls(
-    world: World, run: RunRef, agent: AgentSpec, thread: Thread, asked: tuple[ToolCall, ...]
+async def judge_calls(
+    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, asked: tuple[ToolCall, ...]
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
-    """The calls with their arguments as parsed, and a verdict on each, in order.
+    """The calls with their arguments as parsed (and redacted, where a rule says so), and a verdict on each, in order.
 
     Each is judged as if the earlier calls of the message were done, and also as if they had come to
     nothing, since they may; the stricter verdict counts.
     """
-    judge = world.judge(agent)
     earlier: list[Done] = []
     calls: list[ToolCall] = []
     verdicts: list[CallVerdict] = []
     for each in asked:
-        args = _parse(world, agent, each)
+        args = _parse(guards, agent, each)
+        if not isinstance(args, str):
+            args = await _redacted(guards, run, agent, thread, each, args)
         if isinstance(args, str):
             calls.append(each)
             verdicts.append(CallVerdict(id=each.id, tool=each.name, verdict="malformed", reason=args))
             continue
         tool = agent.tool(each.name)
-        facts = CallFacts(
-            agent=agent.name,
-            user=run.user,
-            tenant=run.tenant,
-            tool=each.name,
-            effect=tool.effect if tool else "once",
-            args=args,
-            results=thread.done,
-            flow=flow_of(judge, agent, tool, args, thread.messages),
-        )
-        assumed = facts.model_copy(update={"results": (*thread.done, *earlier)})
-        judged = stricter(judge.judge_call(assumed), judge.judge_call(facts)) if earlier else judge.judge_call(facts)
+        facts = _facts(guards, run, agent, thread, tool, each.name, args)
+        judged = await _judged(guards, agent, facts, thread, earlier)
         calls.append(each.model_copy(update={"args": args}))
         verdicts.append(
             CallVerdict(
                 id=each.id,
                 tool=each.name,
-                verdict=judged.verdict,
+                verdict="ask" if judged.verdict == "ask" else "deny" if judged.verdict == "deny" else "allow",
                 args_digest=digest(canonical(args), run.key),
                 rule=judged.rule,
                 reason=judged.reason,
@@ -74,28 +71,70 @@ def judge_calls(
     return tuple(calls), tuple(verdicts)
 
 
+async def _judged(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread, earlier: list[Done]) -> Judgement:
+    judged = await ask_rules(guards, agent, "tool_call", facts, thread.messages)
+    if not earlier:
+        return judged
+    assumed = facts.model_copy(update={"results": (*thread.done, *earlier)})
+    return stricter(await ask_rules(guards, agent, "tool_call", assumed, thread.messages), judged)
+
+
+def _facts(  # noqa: PLR0917 - each is a part of what is known
+    guards: Guards,
+    run: RunRef,
+    agent: AgentSpec,
+    thread: Thread,
+    tool: ToolSpec | None,
+    name: str,
+    args: dict[str, Json],
+) -> Facts:
+    return known(run, agent).model_copy(
+        update={
+            "tool": name,
+            "effect": tool.effect if tool else "once",
+            "args": args,
+            "results": thread.done,
+            "flow": flow_of(guards.judge(agent), agent, tool, args, thread.messages),
+        }
+    )
+
+
+async def _redacted(  # noqa: PLR0917 - likewise
+    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, call: ToolCall, args: dict[str, Json]
+) -> dict[str, Json] | str:
+    """The arguments without what a rule has taken out of them, or what is then wrong with them."""
+    facts = _facts(guards, run, agent, thread, agent.tool(call.name), call.name, args)
+    rules = await ask_redactions(guards, agent, "tool_call", facts, thread.messages)
+    if not rules:
+        return args
+    changed = redactor(guards, run).redacted(args, rules)
+    return _parse(guards, agent, call.model_copy(update={"args": changed}))
+
+
 def flow_of(
     judge: Judge, agent: AgentSpec, tool: ToolSpec | None, args: dict[str, Json], messages: tuple[Message, ...]
 ) -> Flow:
     """What the arguments of a call were made of, as far as anybody asks: a rule, or the agent that is the tool."""
     if tool is None:
         return Flow()
-    read = {name for name in judge.reads(tool.name) if name.startswith("flow.")}
+    read = OF_FLOW if judge.checks("tool_call", tool.name) else OF_FLOW & judge.reads("tool_call", tool.name)
     if not (read or tool.agent):
         return Flow()
-    return flow(agent, tool, args, messages, exact=bool(tool.agent or read - {"flow.untrusted", "flow.uncleared"}))
+    return flow(agent, tool, args, messages, exact=bool(tool.agent or read - _NAMED))
 
 
-def _parse(world: World, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:
+def _parse(guards: Guards, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:
     """The arguments with defaults filled in, or what is wrong with them."""
     spec = agent.tool(call.name)
+    if is_too_deep(call.args):
+        return f"The arguments of {call.name} are nested deeper than {DEEPEST} levels."
     if spec is None:
         return f"There is no tool {call.name!r}.{did_you_mean(call.name, (t.name for t in agent.tools))}"
     if spec.agent:
         request = call.args.get("request")
         right = isinstance(request, str) and set(call.args) == {"request"}
         return call.args if right else f"{call.name} takes one argument, request, a text."
-    tool = world.tools.get(call.name)
+    tool = guards.tools.get(call.name)
     if tool is None:
         return f"The tool {call.name!r} is not on this worker any more."
     try:

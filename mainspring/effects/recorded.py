@@ -134,16 +134,7 @@ def _given(values: list[Any], name: str) -> RunInput:
 
 
 def _admitted(name: str, first: str, given: RunInput, admission: dict[str, Any]) -> RunRef:
-    return RunRef(
-        name=name,
-        first=first,
-        key=admission["key"],
-        spec=admission["spec"]["digest"],
-        user=given.user,
-        tenant=given.tenant,
-        session=given.session,
-        traceparent=given.traceparent,
-    )
+    return RunRef.of(given, name=name, first=first, key=admission["key"], spec=admission["spec"]["digest"])
 
 
 def _windows(page: Page, values: list[Any]) -> None:

@@ -116,16 +116,7 @@ def make_span(
 
 def run_of(request: AdmitRequest) -> RunRef:
     """What spans need to know of a run that is not let in yet."""
-    given = request.input
-    return RunRef(
-        name=request.name,
-        first=request.first,
-        key="",
-        spec="",
-        tenant=given.tenant,
-        session=given.session,
-        traceparent=given.traceparent,
-    )
+    return RunRef.of(request.input, name=request.name, first=request.first)
 
 
 def admit_span(request: AdmitRequest, admission: Admission) -> Span:
@@ -148,8 +139,10 @@ def model_span(run: RunRef, call: ModelCall, answer: ModelAnswer) -> Span:
         a.INPUT_TOKENS: answer.input_tokens,
         a.OUTPUT_TOKENS: answer.output_tokens,
         a.WHY: answer.why,
-        a.VERDICT: "deny" if answer.refusal else "",
+        a.VERDICT: "deny" if answer.refusal or (answer.rule and answer.problem) else "",
         a.RULE: answer.rule,
+        a.MATCHED: answer.matched,
+        a.INSTEAD: answer.instead,
     }
     if answer.cost_microusd is not None:
         own[a.COST] = answer.cost_microusd
@@ -197,7 +190,12 @@ def compact_span(run: RunRef, work: CompactWork, made: Compaction) -> Span:
 
 def tool_span(run: RunRef, work: ToolWork, outcome: ToolOutcome) -> Span:
     """One tool call that ran, or was denied at the door. A tool's own error is the span's error."""
-    own: Attributes = {**tool_attributes(work), a.STATUS: outcome.status, a.RULE: outcome.rule}
+    own: Attributes = {
+        **tool_attributes(work),
+        a.STATUS: outcome.status,
+        a.RULE: outcome.rule,
+        a.MATCHED: outcome.matched,
+    }
     return make_span(
         run,
         work.step.id,
@@ -270,5 +268,10 @@ def totals_attributes(totals: Totals) -> Attributes:
 def _verdict(called: str, verdict: CallVerdict, at: int) -> SpanEvent:
     # A model may "call" any text as a tool: what does not look like a name is not shown.
     tool = called if re.fullmatch(r"[\w-]{1,64}", called) else "?"
-    own: Attributes = {a.VERDICT_TOOL: tool, a.VERDICT: verdict.verdict, a.RULE: verdict.rule}
+    own: Attributes = {
+        a.VERDICT_TOOL: tool,
+        a.VERDICT: verdict.verdict,
+        a.RULE: verdict.rule,
+        a.MATCHED: verdict.matched,
+    }
     return SpanEvent(name=a.VERDICT, at=at, attributes={key: value for key, value in own.items() if value})

@@ -64,19 +64,19 @@ def test_problems_are_told_together():
     message = refusal("a: 1\nb: !c.d\na: 2\n")
 
     assert message.splitlines() == [
-        "f.yaml:2: 'b' starts with '!', which YAML reads as a tag. Put it in quotes.",
-        "f.yaml:3: 'a' is written twice; only one can count.",
+        "f.yaml:2:4: 'b' starts with '!', which YAML reads as a tag. Put it in quotes.",
+        "f.yaml:3:1: 'a' is written twice; only one can count.",
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [", "f.yaml:1: this is not YAML: "),
+        ("a: [", "f.yaml:1:5: this is not YAML: "),
         ("a: 1\nb: \0", "f.yaml:2: this is not YAML: "),
         ("[" * 600, "f.yaml: this is nested too deeply"),
         ("a: &b {c: *b}", "f.yaml: an anchor (&) contains itself"),
-        ("a: *b", "f.yaml:1: this is not YAML: found undefined alias"),
+        ("a: *b", "f.yaml:1:4: this is not YAML: found undefined alias"),
     ],
 )
 def test_unreadable(text: str, message: str):

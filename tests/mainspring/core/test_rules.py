@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from mainspring.core import base_rules
 from mainspring.core.canonical import Json
+from mainspring.core.facts import Facts
 from mainspring.core.flow import Flow
 from mainspring.core.messages import Done
-from mainspring.core.rule_file import joined
-from mainspring.core.rules import EMPTY, CallFacts, InputFacts, Judge, Judgement, Policy, parse
-from mainspring.core.spec import ToolSpec
+from mainspring.core.policy import EMPTY, Policy, joined
+from mainspring.core.rule_file import parse
+from mainspring.core.rules import Judge, Judgement
+from mainspring.core.spec import BASE, ToolSpec
 from mainspring.errors import PolicyError
 
 REFUND_DESK = Path(__file__).parents[3] / "policies" / "refund_desk.yaml"
@@ -49,9 +51,9 @@ def judge(*rules: str) -> Judge:
     return Judge(parse("rules:\n" + "".join(rules), "p.yaml") if rules else EMPTY, TOOLS, "refund-agent")
 
 
-def refund(order: int = 7, amount_cents: Json = 6000, results: tuple[Done, ...] = ()) -> CallFacts:
+def refund(order: int = 7, amount_cents: Json = 6000, results: tuple[Done, ...] = ()) -> Facts:
     """The facts of a refund call."""
-    return CallFacts(
+    return Facts(
         agent="refund-agent",
         user="u",
         tenant="t",
@@ -62,9 +64,9 @@ def refund(order: int = 7, amount_cents: Json = 6000, results: tuple[Done, ...] 
     )
 
 
-def ticket(text: str) -> InputFacts:
+def ticket(text: str) -> Facts:
     """The facts of a ticket."""
-    return InputFacts(agent="refund-agent", user="u", tenant="t", text=text)
+    return Facts(agent="refund-agent", user="u", tenant="t", text=text)
 
 
 def refusal(text: str) -> str:
@@ -89,8 +91,8 @@ class TestReading:
         )
 
         assert (policy.deadline, policy.deny_reasons, policy.source) == (1800.0, ("too much",), "p")
-        assert [(r.id, r.tool, r.verdict, r.line, r.when_line) for r in policy.rules] == [
-            ("a", "issue_refund", "ask", 5, 8)
+        assert [(r.id, r.tool, r.verdict, r.at, r.when_at) for r in policy.rules] == [
+            ("a", "issue_refund", "ask", (5, 5), (8, 11))
         ]
 
     def test_the_deadline_is_a_day_unless_said(self):
@@ -110,29 +112,38 @@ class TestReading:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("rules: [", "p.yaml:1: this is not YAML"),
+            ("rules: [", "p.yaml:1:9: this is not YAML"),
             ("rules:\n  - \0", "p.yaml:2: this is not YAML"),
             ("rules: " + "[" * 600, "p.yaml: this is nested too deeply"),
             ("# nothing", "p.yaml: the file is empty"),
-            ("- a", "p.yaml:1: a rule file must hold 'approvals' and 'rules'"),
-            ("rules: x", "p.yaml:1: 'rules' must be a list"),
-            ("\nruels: []", "p.yaml:2: a rule file has no key 'ruels'. Did you mean 'rules'?"),
-            ("rules: []\nrules: []", "p.yaml:2: 'rules' is written twice"),
-            ("rules:\n  - over", "p.yaml:2: a rule must hold 'id', "),
-            ("rules:\n  - id: a\n    point: input", "p.yaml:2: rule 'a' lacks 'when', 'verdict' and 'reason'."),
-            ("approvals:\n  deadline: 2 hours", "p.yaml:2: deadline is '2 hours', but must be"),
-            ("approvals:\n  deadline: 0h", "p.yaml:2: deadline is '0h', but must be"),
-            ("approvals:\n  deny_reasons:\n    - " + "x" * 61, "p.yaml:3: a reason to deny becomes a button"),
-            ('approvals:\n  deny_reasons:\n    - "a\\nb"', "p.yaml:3: a reason to deny becomes a button"),
-            ("approvals:\n  deny_reasons:\n    - ''", "p.yaml:3: a reason to deny must be a text."),
-            ("rules:\n" + rule("a", "[true]", "deny"), "p.yaml:5: 'when' of rule 'a' must be a text."),
-            ("rules:\n" + rule("a", "!(tool == '')", "deny"), "p.yaml:5: 'when' starts with '!', which"),
-            ("rules:\n" + rule("a", "true", "dney"), "p.yaml:6: rule 'a': verdict is 'dney', but must be 'allow', "),
-            ("rules:\n" + rule("a", "true", "deny", point="call"), "p.yaml:3: rule 'a': point is 'call', but must be"),
-            ("rules:\n" + rule("A b", "true", "deny"), "p.yaml:2: rule 'A b': an id is made of"),
-            ("rules:\n" + rule("a", "true", "ask", "", "input"), "p.yaml:5: rule 'a': nobody can be asked at 'input'"),
-            ("rules:\n" + rule("a", "true", "deny", point="input"), "p.yaml:4: rule 'a': no tool is called at 'input'"),
-            ("rules:\n" + rule("a", "true", "deny") * 2, "p.yaml:8: rule 'a' has the id of the rule in line 2."),
+            ("- a", "p.yaml:1:1: a rule file must hold 'include', 'tenants', "),
+            ("rules: x", "p.yaml:1:8: 'rules' must be a list"),
+            ("\nruels: []", "p.yaml:2:1: a rule file has no key 'ruels'. Did you mean 'rules'?"),
+            ("rules: []\nrules: []", "p.yaml:2:1: 'rules' is written twice"),
+            ("rules:\n  - over", "p.yaml:2:5: a rule must hold 'id', "),
+            ("rules:\n  - id: a\n    point: input", "p.yaml:2:5: rule 'a' lacks 'when', 'verdict' and 'reason'."),
+            ("approvals:\n  deadline: 2 hours", "p.yaml:2:13: deadline is '2 hours', but must be"),
+            ("approvals:\n  deadline: 0h", "p.yaml:2:13: deadline is '0h', but must be"),
+            ("approvals:\n  deny_reasons:\n    - " + "x" * 61, "p.yaml:3:7: a reason to deny becomes a button"),
+            ('approvals:\n  deny_reasons:\n    - "a\\nb"', "p.yaml:3:8: a reason to deny becomes a button"),
+            ("approvals:\n  deny_reasons:\n    - ''", "p.yaml:3:8: a reason to deny must be a text."),
+            ("rules:\n" + rule("a", "[true]", "deny"), "p.yaml:5:5: 'when' of rule 'a' must be a text."),
+            ("rules:\n" + rule("a", "!(tool == '')", "deny"), "p.yaml:5:11: 'when' starts with '!', which"),
+            ("rules:\n" + rule("a", "true", "dney"), "p.yaml:6:14: rule 'a': verdict is 'dney', but must be 'allow', "),
+            (
+                "rules:\n" + rule("a", "true", "deny", point="call"),
+                "p.yaml:3:12: rule 'a': point is 'call', but must be",
+            ),
+            ("rules:\n" + rule("A b", "true", "deny"), "p.yaml:2:9: rule 'A b': an id is made of"),
+            (
+                "rules:\n" + rule("a", "true", "ask", "", "input"),
+                "p.yaml:5:14: rule 'a': nobody can be asked at 'input'",
+            ),
+            (
+                "rules:\n" + rule("a", "true", "deny", point="input"),
+                "p.yaml:4:11: rule 'a': no tool is called at 'input'",
+            ),
+            ("rules:\n" + rule("a", "true", "deny") * 2, "p.yaml:8:5: rule 'a' has the id of the rule in line 2."),
         ],
     )
     def test_a_mistake_is_refused_with_its_line(self, text: str, message: str):
@@ -143,7 +154,7 @@ class TestReading:
         """The first by line leads, the others follow with their own lines."""
         message = refusal("rules:\n" + rule("a", "true", "dney") + "approvals:\n  deadlin: 2h\n")
 
-        assert [line.partition(": ")[0] for line in message.splitlines()] == ["p.yaml:6", "p.yaml:9"]
+        assert [line.partition(": ")[0] for line in message.splitlines()] == ["p.yaml:6:14", "p.yaml:9:12"]
 
 
 class TestMeetingTheTools:
@@ -152,23 +163,26 @@ class TestMeetingTheTools:
         [
             (
                 rule("a", "true", "deny", tool="isue_refund"),
-                "p.yaml:2: rule 'a': agent 'refund-agent' has no tool 'isue_refund'. Did you mean 'issue_refund'?",
+                "p.yaml:2:5: rule 'a': agent 'refund-agent' has no tool 'isue_refund'. Did you mean 'issue_refund'?",
             ),
             (
                 rule("a", "args.amuont_cents > 1", "deny"),
-                "p.yaml:5: rule 'a': tool 'issue_refund' has no argument 'amuont_cents'. Did you mean 'amount_cents'?",
+                "p.yaml:5:15: rule 'a': tool 'issue_refund' has no argument 'amuont_cents'. Did you mean 'amount_cents'?",
             ),
-            (rule("a", "size(args) > 1", "deny"), "p.yaml:5: rule 'a': 'args' needs the name of an argument of"),
+            (rule("a", "size(args) > 1", "deny"), "p.yaml:5:16: rule 'a': 'args' needs the name of an argument of"),
             (
                 rule("a", "seen.intgers == []", "deny"),
-                "p.yaml:5: rule 'a': there is no name or function 'seen.intgers'",
+                "p.yaml:5:15: rule 'a': there is no name or function 'seen.intgers'",
             ),
-            (rule("a", "args.order > 'x'", "deny"), "p.yaml:5: rule 'a': found no matching overload for '_>_'"),
-            (rule("a", "args.order", "deny"), "p.yaml:5: rule 'a': gives INT, but must give bool."),
-            (rule("a", "input.length > 1", "deny"), "p.yaml:5: rule 'a': there is no name or function 'input.length'"),
+            (rule("a", "args.order > 'x'", "deny"), "p.yaml:5:22: rule 'a': found no matching overload for '_>_'"),
+            (rule("a", "args.order", "deny"), "p.yaml:5:11: rule 'a': gives INT, but must give bool."),
+            (
+                rule("a", "input.length > 1", "deny"),
+                "p.yaml:5:16: rule 'a': there is no name or function 'input.length'",
+            ),
             (
                 rule("a", "|\n      true\n      && tol == ''", "deny"),
-                "p.yaml:7: rule 'a': there is no name or function",
+                "p.yaml:7:10: rule 'a': there is no name or function",
             ),
         ],
     )
@@ -184,7 +198,7 @@ class TestMeetingTheTools:
         """One start of the worker shows every mistake."""
         message = judge_refusal(rule("a", "x", "deny"), rule("b", "y", "deny"))
 
-        assert [line.partition(": ")[0] for line in message.splitlines()] == ["p.yaml:5", "p.yaml:11"]
+        assert [line.partition(": ")[0] for line in message.splitlines()] == ["p.yaml:5:11", "p.yaml:11:11"]
 
 
 class TestJudging:
@@ -192,14 +206,14 @@ class TestJudging:
         """The strictest verdict counts, wherever it stands; all that matched are named."""
         rules = [rule("yes", "true", "allow"), rule("who", "true", "ask"), rule("no", "true", "deny")]
 
-        assert judge(*rules).judge_call(refund()) == Judgement(
+        assert judge(*rules).judge("tool_call", refund()) == Judgement(
             verdict="deny", rule="no", reason="Because of no.", matched=("yes", "who", "no")
         )
-        assert judge(*rules[:2]).judge_call(refund()).rule == "who"
+        assert judge(*rules[:2]).judge("tool_call", refund()).rule == "who"
 
     def test_the_first_of_equals_gives_the_reason(self):
         """Among rules as strict, the order of the file decides."""
-        judged = judge(rule("a", "true", "deny"), rule("b", "true", "deny")).judge_call(refund())
+        judged = judge(rule("a", "true", "deny"), rule("b", "true", "deny")).judge("tool_call", refund())
 
         assert (judged.rule, judged.matched) == ("a", ("a", "b"))
 
@@ -207,23 +221,23 @@ class TestJudging:
         """A rule that names a tool does not count for another one."""
         facts = refund().model_copy(update={"tool": "find_order", "effect": "read", "args": {"order": 1}})
 
-        assert judge(rule("a", "true", "deny")).judge_call(facts) == Judgement(verdict="allow")
+        assert judge(rule("a", "true", "deny")).judge("tool_call", facts) == Judgement(verdict="allow")
 
     def test_a_rule_without_tool_holds_for_all(self):
         """Such a rule sees the arguments as a map."""
         every = judge(rule("a", "has(args.order) && args.order == 7 && effect == 'once'", "deny", tool=""))
 
-        assert every.judge_call(refund(order=7)).rule == "a"
-        assert every.judge_call(refund(order=8)).rule == ""
+        assert every.judge("tool_call", refund(order=7)).rule == "a"
+        assert every.judge("tool_call", refund(order=8)).rule == ""
 
     def test_a_rule_that_cannot_be_evaluated_denies(self):
         """Its reason names the rule and the author's own words, no value of the call."""
         broken = judge(rule("a", "results[0].value.age > 1", "allow"))
         results = (Done(tool="x", args={}, value={"secret": "s3cret"}, status="ok"),)
 
-        judged = broken.judge_call(refund(results=results))
+        judged = broken.judge("tool_call", refund(results=results))
 
-        assert (judged.verdict, judged.rule, judged.matched) == ("deny", "a", ("a",))
+        assert (judged.verdict, judged.rule, judged.matched) == ("deny", "a", ("failed:a",))
         assert judged.reason == (
             "rule 'a' could not be evaluated (a field it reads is missing: 'age'), so the call is refused"
         )
@@ -232,24 +246,26 @@ class TestJudging:
         """A key taken from an argument does not reach the reason."""
         broken = judge(rule("a", "|\n      {'x': 1}[args.reason] == 1", "ask"))
 
-        assert "damaged" not in broken.judge_call(refund()).reason
+        assert "damaged" not in broken.judge("tool_call", refund()).reason
 
     @pytest.mark.parametrize("amount", ["6000", None, 60.5, 2**70])
     def test_an_argument_of_the_wrong_type_is_denied(self, amount: Json):
         """A value the rule cannot compare does not slip past it."""
-        assert judge(rule("a", "args.amount_cents > 5000", "ask")).judge_call(refund(7, amount)).verdict == "deny"
+        assert (
+            judge(rule("a", "args.amount_cents > 5000", "ask")).judge("tool_call", refund(7, amount)).verdict == "deny"
+        )
 
     def test_what_cannot_be_undone_needs_a_rule(self):
         """A `once` tool that no rule names asks a person; naming it is enough to allow the rest."""
-        asked = judge().judge_call(refund())
+        asked = judge().judge("tool_call", refund())
 
         assert (asked.verdict, asked.rule) == ("ask", "")
         assert asked.reason == "No rule says who may run 'issue_refund', and it cannot be undone."
-        assert judge(rule("a", "false", "deny")).judge_call(refund()).verdict == "allow"
+        assert judge(rule("a", "false", "deny")).judge("tool_call", refund()).verdict == "allow"
 
     def test_what_can_be_repeated_needs_no_rule(self):
         """Other tools are allowed where no rule matches."""
-        assert judge().judge_call(refund().model_copy(update={"effect": "idempotent"})).verdict == "allow"
+        assert judge().judge("tool_call", refund().model_copy(update={"effect": "idempotent"})).verdict == "allow"
 
     def test_seen_integers_are_those_of_good_results(self):
         """Integers count wherever they stand in a value, those of failed calls do not."""
@@ -259,18 +275,18 @@ class TestJudging:
             Done(tool="x", args={}, value={"n": 8}, status="error"),
         )
 
-        assert seen.judge_call(refund(results=results)).rule == "a"
+        assert seen.judge("tool_call", refund(results=results)).rule == "a"
 
     def test_input_is_judged_by_its_own_rules(self):
         """Length counts characters; rules of tool calls do not count here."""
         both = judge(rule("long", "input.length > 3", "deny", "", "input"), rule("call", "true", "deny"))
 
-        assert both.judge_input(ticket("äöüß")).rule == "long"
-        assert both.judge_input(ticket("äöü")) == Judgement(verdict="allow")
+        assert both.judge("input", ticket("äöüß")).rule == "long"
+        assert both.judge("input", ticket("äöü")) == Judgement(verdict="allow")
 
 
 FACTS = st.builds(
-    CallFacts,
+    Facts,
     agent=st.text(),
     user=st.text(),
     tenant=st.text(),
@@ -295,22 +311,22 @@ CLOSED = Judge(parse(DESK_RULES + rule("never", "true", "deny", ""), "closed.yam
 
 class TestWhateverTheFacts:
     @given(FACTS)
-    def test_a_call_always_gets_a_verdict(self, facts: CallFacts):
+    def test_a_call_always_gets_a_verdict(self, facts: Facts):
         """Nothing a model or tool may say makes judging fail."""
-        judged = DESK.judge_call(facts)
+        judged = DESK.judge("tool_call", facts)
 
         assert judged.verdict in ("allow", "deny", "ask")
-        assert judged.rule == "" or judged.rule in judged.matched
+        assert judged.rule == "" or {judged.rule, f"failed:{judged.rule}"} & set(judged.matched)
 
     @given(FACTS)
-    def test_a_rule_that_always_denies_always_wins(self, facts: CallFacts):
+    def test_a_rule_that_always_denies_always_wins(self, facts: Facts):
         """No facts and no other rule get round a deny that holds."""
-        assert CLOSED.judge_call(facts).verdict == "deny"
+        assert CLOSED.judge("tool_call", facts).verdict == "deny"
 
     @given(st.text(st.characters()))
     def test_an_input_always_gets_a_verdict(self, text: str):
         """Any text a customer may write is judged."""
-        assert DESK.judge_input(ticket(text)).verdict == "allow"
+        assert DESK.judge("input", ticket(text)).verdict == "allow"
 
 
 def found(number: int = 7, **fields: int) -> Done:
@@ -339,9 +355,9 @@ class TestRefundDesk:
             (refund(7, 4000, (found(refunded_cents=1),)), "deny", "already-refunded"),
         ],
     )
-    def test_refunds_follow_the_policy(self, facts: CallFacts, verdict: str, rule_id: str):
+    def test_refunds_follow_the_policy(self, facts: Facts, verdict: str, rule_id: str):
         """Each limit, just inside and just outside."""
-        judged = DESK.judge_call(facts)
+        judged = DESK.judge("tool_call", facts)
 
         assert (judged.verdict, judged.rule) == (verdict, rule_id)
 
@@ -351,13 +367,13 @@ class TestRefundDesk:
         args: dict[str, Json] = {"order": 7, "amount_cents": 4000}
         earlier = Done.model_validate({"tool": "issue_refund", "args": args, "value": None, "status": status})
 
-        assert DESK.judge_call(refund(7, 4000, (found(), earlier))).verdict == verdict
+        assert DESK.judge("tool_call", refund(7, 4000, (found(), earlier))).verdict == verdict
 
     def test_a_look_up_in_the_same_message_is_not_enough(self):
         """A result the model has not read yet proves nothing, and the reason says what to do."""
         unread = Done(tool="find_order", args={"order": 7}, value=None, status="ok")
 
-        judged = DESK.judge_call(refund(7, 4000, (unread,)))
+        judged = DESK.judge("tool_call", refund(7, 4000, (unread,)))
 
         assert judged.reason == "The order was not looked up before its refund. Find the order first."
 
@@ -365,12 +381,12 @@ class TestRefundDesk:
         """An error's text does not stand for the order."""
         failed = Done(tool="find_order", args={"order": 7}, value="there is no order 7", status="error")
 
-        assert DESK.judge_call(refund(7, 4000, (failed,))).rule == "order-not-looked-up"
+        assert DESK.judge("tool_call", refund(7, 4000, (failed,))).rule == "order-not-looked-up"
 
     @pytest.mark.parametrize(("length", "verdict"), [(20_000, "allow"), (20_001, "deny")])
     def test_overlong_tickets_are_denied(self, length: int, verdict: str):
         """A ticket has at most 20,000 characters."""
-        assert DESK.judge_input(ticket("x" * length)).verdict == verdict
+        assert DESK.judge("input", ticket("x" * length)).verdict == verdict
 
     def test_a_person_has_a_day_and_three_ready_answers(self):
         """The approval part of the shipped file is read."""
@@ -382,13 +398,11 @@ class TestRefundDesk:
 
 def test_rules_may_be_stricter_about_labels():
     """A rule of one's own can refuse where the rules of every agent ask."""
-    policy = joined(
-        parse(base_rules.TEXT, base_rules.SOURCE),
-        parse("rules:\n" + rule("strangers", "\"'order' in flow.untrusted\"", "deny"), "p.yaml"),
-    )
+    own = parse("rules:\n" + rule("strangers", "\"'order' in flow.untrusted\"", "deny"), "p.yaml")
+    policy = joined([parse(base_rules.TEXT, BASE, "base"), own])
     over = Judge(policy, TOOLS, "refund-agent")
 
     def verdict(*untrusted: str) -> str:
-        return over.judge_call(refund().model_copy(update={"flow": Flow(untrusted=untrusted)})).verdict
+        return over.judge("tool_call", refund().model_copy(update={"flow": Flow(untrusted=untrusted)})).verdict
 
     assert (verdict("order"), verdict("reason"), verdict()) == ("deny", "ask", "allow")

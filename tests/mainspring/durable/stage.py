@@ -29,6 +29,7 @@ from mainspring.durable import continuing, perform, running
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
 from mainspring.effects.ledger import Ledger
+from mainspring.effects.guards import Guards
 from mainspring.effects.world import World
 from mainspring.errors import ModelError
 from mainspring.ports.model import Model, ModelReply, ModelRequest
@@ -220,6 +221,7 @@ async def _worker(stage: Stage, queue: str, ledger: Ledger) -> AsyncGenerator[No
             agents=stage.agents,
             graphs={},
             tools={each.name: each for each in TOOLS},
+            guards=Guards({each.name: each for each in TOOLS}),
             default_model="test:model",
             open_model=lambda *_: Planned(),
             price=lambda _, model, read, written: read + written if model == "priced" else None,

@@ -17,6 +17,7 @@ from mainspring.core.canonical import digest
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
 from mainspring.effects.ledger import Ledger
+from mainspring.effects.guards import Guards
 from mainspring.effects.world import World
 from mainspring.ports.model import ModelRequest
 from mainspring.serve import connect
@@ -61,6 +62,7 @@ async def main() -> None:
             agents={"counter": counter},
             graphs={},
             tools={"count": count},
+            guards=Guards({"count": count}),
             default_model="test:model",
             open_model=lambda *_: model,
             price=lambda *_: 0,

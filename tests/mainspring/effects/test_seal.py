@@ -10,6 +10,7 @@ from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.effects import recorded
 from mainspring.effects.seal import CARRIED, CHUNK, INLINE, seal
+from mainspring.effects.guards import Guards
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.telemetry.export import Exporter
 
@@ -25,6 +26,7 @@ def world(item_limit: int = ITEM_LIMIT) -> World:
         agents={},
         graphs={},
         tools={},
+        guards=Guards({}),
         default_model="",
         open_model=lambda *_: pytest.fail("no model is asked"),
         price=lambda *_: 0,

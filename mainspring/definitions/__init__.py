@@ -4,30 +4,27 @@ Definitions are checked when they are made, that is at import: a wrong one stops
 agent's name and the fix. Files (instructions, rules, playbook) are read then too, once.
 """
 
-import inspect
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Generic, Protocol, cast, get_args
+from typing import Any, Generic, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
-from mainspring.core import base_rules
 from mainspring.core.canonical import Json
+from mainspring.core.facts import Facts
 from mainspring.core.labels import FROM_USER, Label, join, read_label
 from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
-from mainspring.core.rules import EMPTY, Judge, Policy
-from mainspring.core.rules import parse as parse_rules
 from mainspring.core.spec import AgentSpec, Mode, Shortening, ToolSpec
-from mainspring.core.tool import Context, Tool, check_label, in_words, tool
+from mainspring.core.tool import Context, Tool, in_words, tool
+from mainspring.definitions.checking import check_choices, check_numbers, checked_name, checked_returns, is_model
+from mainspring.definitions.files import is_file, place_of_caller, read
+from mainspring.definitions.rule_files import RuleFiles
 from mainspring.errors import DefinitionError, ToolError
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
-MODEL = re.compile(r"playbook|[a-z][a-z0-9_-]*:\S+")
 ResultT = TypeVar("ResultT", default=str)
 
 
@@ -53,6 +50,11 @@ class Agent(Generic[ResultT]):
             model summarise it.
         input: how far what the run is started with may be trusted, and who may see it. Default: `user`; `external`
             where it is a mail, a ticket or a page that anybody may have written.
+        returns: how far its answers may be trusted, where another agent asks it. Default: as far as the worst that it
+            may read. Another label only for a quarantined reader: an agent without tools, whose `result` has no free
+            text.
+        cleared: how secret what its models read may be, such as `internal`; default: anything.
+        checks: Python functions that its rules name: each takes `Facts`, and says whether the rule matches.
 
     Paths are relative to the project root (searched upwards from the defining file).
 
@@ -78,34 +80,35 @@ class Agent(Generic[ResultT]):
         context: int = 0,
         shorten: Shortening = "trim",
         input: str = "user",  # noqa: A002 - as a run's input is named everywhere
+        returns: str = "",
+        cleared: str = "",
+        checks: Sequence[Callable[[Facts], Any]] = (),
     ) -> None:
         """Read the files, check everything against everything."""
-        near = _place_of_caller()
-        self.name = _checked_name(name, "agent")
-        _check_numbers(name, model, max_steps, model_timeout)
-        _check_choices(name, mode, context, shorten, input)
+        near = place_of_caller()
+        self.name = checked_name(name, "agent")
+        check_numbers(name, model, max_steps, model_timeout)
+        check_choices(name, mode, context, shorten, input, cleared)
         self.model = model
         self.result = result
         self.agents = tuple(t for t in tools if isinstance(t, Agent))
         self.tools = tuple(t for t in tools if isinstance(t, Tool))
         _check_tools(f"agent {name!r}", tools)
-        text = _read(instructions, near, f"agent {name!r}") if _is_file(instructions) else str(instructions)
+        text = read(instructions, near, f"agent {name!r}") if is_file(instructions) else str(instructions)
         if not text.strip():
             raise DefinitionError(f"agent {name!r} has no instructions. Say in a sentence what it is for.")
-        if result is not None and not _is_model(result):
+        if result is not None and not is_model(result):
             raise DefinitionError(f"agent {name!r}: result is {result!r}; it must be a pydantic model.")
-        rule_text, playbook_text = (_read(p, near, f"agent {name!r}") if p else "" for p in (rules, playbook))
-        policy = parse_rules(rule_text, str(rules)) if rules else EMPTY
+        playbook_text = read(playbook, near, f"agent {name!r}") if playbook else ""
+        self._rules = RuleFiles(rules, near, f"agent {name!r}", checks)
+        self.returns = checked_returns(name, returns, bool(tools), result)
         self._spec = AgentSpec(
             name=name,
             description=description,
             instructions=text,
             models=(model,) if model else (),
             tools=tuple(_tool_spec(t) for t in tools),
-            rules=rule_text,
-            rules_source=str(rules),
-            deadline=policy.deadline,
-            deny_reasons=policy.deny_reasons,
+            **self._rules.fields,
             playbook=playbook_text,
             playbook_source=str(playbook),
             result_schema=cast("type[BaseModel]", result).model_json_schema() if result else None,
@@ -114,16 +117,26 @@ class Agent(Generic[ResultT]):
             mode=mode,
             context=context,
             shorten=shorten,
-            base=base_rules.TEXT,
             input=input,
+            cleared=cleared,
         )
-        Judge(policy, self._spec.tools, name)
+        self._rules.check(self._spec)
         if playbook:
             Table(parse_playbook(playbook_text, str(playbook)), self._spec.tools, self._spec.result_schema, name)
 
-    def spec(self, default_model: str) -> AgentSpec:
-        """The frozen definition, with the worker's model where the agent names none."""
-        return self._spec if self.model else self._spec.model_copy(update={"models": (default_model,)})
+    @property
+    def checks(self) -> Mapping[str, Callable[[Facts], Any]]:
+        """The Python functions that its rules may name."""
+        return self._rules.checks
+
+    def spec(self, default_model: str, tenant: str = "") -> AgentSpec:
+        """The frozen definition, with the worker's model where the agent names none, and a tenant's own rules."""
+        spec = self._rules.for_tenant(self._spec, tenant)
+        return spec if self.model else spec.model_copy(update={"models": (default_model,)})
+
+    def tenants(self) -> Iterable[str]:
+        """The tenants that have rules of their own."""
+        return self._rules.tenants
 
     def reach(self) -> Iterable["Agent[Any]"]:
         """This agent and every agent it can call, depth first."""
@@ -145,6 +158,7 @@ class Graph:
         agents: every agent that a node asks.
         tools: every tool that a node uses itself.
         rules: path of the rule file for these tools.
+        checks: Python functions that its rules name.
 
     Raises:
         DefinitionError: the definition is wrong; it names the graph and the fix.
@@ -159,10 +173,11 @@ class Graph:
         agents: Sequence[Agent[Any]] = (),
         tools: Sequence[Tool] = (),
         rules: str | Path = "",
+        checks: Sequence[Callable[[Facts], Any]] = (),
     ) -> None:
         """Read the rule file and check the parts."""
-        near = _place_of_caller()
-        self.name = _checked_name(name, "graph")
+        near = place_of_caller()
+        self.name = checked_name(name, "graph")
         if not hasattr(graph, "compile"):
             raise DefinitionError(f"graph {name!r} is given {type(graph).__name__}; pass the StateGraph, not compiled.")
         for node, spec in graph.nodes.items():
@@ -176,26 +191,30 @@ class Graph:
         self.agents = tuple(agents)
         self.tools = tuple(tools)
         _check_tools(f"graph {name!r}", tools)
-        text = _read(rules, near, f"graph {name!r}") if rules else ""
-        policy: Policy = parse_rules(text, str(rules)) if rules else EMPTY
+        self._rules = RuleFiles(rules, near, f"graph {name!r}", checks)
         made_of = join((FROM_USER, *(label for agent in agents for label in _labels(agent)), *_returned(tools)))
         self._spec = AgentSpec(
             name=name,
             instructions="",
             models=(),
             tools=tuple(t.spec for t in tools),
-            rules=text,
-            rules_source=str(rules),
-            deadline=policy.deadline,
-            deny_reasons=policy.deny_reasons,
-            base=base_rules.TEXT,
+            **self._rules.fields,
             input="" if made_of == FROM_USER else str(made_of),
         )
-        Judge(policy, self._spec.tools, name)
+        self._rules.check(self._spec)
 
-    def spec(self) -> AgentSpec:
-        """The graph's own tools and rules, in the shape of an agent without a model."""
-        return self._spec
+    @property
+    def checks(self) -> Mapping[str, Callable[[Facts], Any]]:
+        """The Python functions that its rules may name."""
+        return self._rules.checks
+
+    def spec(self, tenant: str = "") -> AgentSpec:
+        """The graph's own tools and rules, in the shape of an agent without a model, with a tenant's own rules."""
+        return self._rules.for_tenant(self._spec, tenant)
+
+    def tenants(self) -> Iterable[str]:
+        """The tenants that have rules of their own."""
+        return self._rules.tenants
 
     def reach(self) -> Iterable[Agent[Any]]:
         """Every agent that a run of this graph can come to."""
@@ -256,45 +275,11 @@ async def remember(note: str, context: Context) -> str:
     return "noted"
 
 
-def _place_of_caller() -> Path:
-    """The folder of the module that makes the definition."""
-    return Path(inspect.stack(0)[2].filename).parent
-
-
 def _stage(verb: str) -> Stage:
     try:
         return STAGE.get()
     except LookupError:
         raise DefinitionError(f"{verb}() works only inside a node of a running Graph.") from None
-
-
-def _checked_name(name: str, kind: str) -> str:
-    if not NAME.fullmatch(name):
-        raise DefinitionError(f"{kind} {name!r}: a name has a-z, 0-9 and '-', begins with a letter, at most 64.")
-    return name
-
-
-def _is_model(result: object) -> bool:
-    return isinstance(result, type) and issubclass(result, BaseModel)
-
-
-def _check_numbers(name: str, model: str, max_steps: int, model_timeout: timedelta) -> None:
-    if max_steps < 1:
-        raise DefinitionError(f"agent {name!r}: max_steps is {max_steps}; an agent needs at least one reply.")
-    if model_timeout <= timedelta(0):
-        raise DefinitionError(f"agent {name!r}: model_timeout is {model_timeout}; it must be longer than nothing.")
-    if model and not MODEL.fullmatch(model):
-        raise DefinitionError(f"agent {name!r}: model is {model!r}; it must be 'playbook' or 'provider:name'.")
-
-
-def _check_choices(name: str, mode: str, context: int, shorten: str, label: str) -> None:
-    check_label(f"agent {name!r}", "input", label)
-    for what, value, choices in (("mode", mode, get_args(Mode)), ("shorten", shorten, get_args(Shortening))):
-        if value not in choices:
-            right = ", ".join(repr(each) for each in choices)
-            raise DefinitionError(f"agent {name!r}: {what} is {value!r}; it must be one of {right}.")
-    if context < 0:
-        raise DefinitionError(f"agent {name!r}: context is {context}; it must be a number of tokens, or 0.")
 
 
 def _check_tools(owner: str, tools: Sequence[object]) -> None:
@@ -329,13 +314,16 @@ def _tool_spec(each: Tool | Agent[Any]) -> ToolSpec:
         result_schema=spec.result_schema or {"type": "string"},
         effect="read",
         agent=each.name,
-        returns=str(join(_labels(each))),
+        returns=each.returns or str(join(_labels(each))),
         accepts="external",
     )
 
 
 def _labels(agent: Agent[Any]) -> Iterable[Label]:
-    """Of everything that an agent may read, or an agent that it asks."""
+    """Of everything that an agent may read, or one that it asks; of a quarantined reader, what it is said to be."""
+    if agent.returns:
+        yield read_label(agent.returns)
+        return
     for each in agent.reach():
         yield read_label(each.spec("").input)
         yield from _returned(each.tools)
@@ -343,15 +331,3 @@ def _labels(agent: Agent[Any]) -> Iterable[Label]:
 
 def _returned(tools: Iterable[Tool]) -> Iterable[Label]:
     return (read_label(tool.spec.returns) for tool in tools)
-
-
-def _is_file(text: str | Path) -> bool:
-    return isinstance(text, Path) or (text.endswith(".md") and "\n" not in text)
-
-
-def _read(path: str | Path, near: Path, owner: str) -> str:
-    tried = [folder / path for folder in (near, *near.parents)]
-    for place in tried:
-        if place.is_file():
-            return place.read_text(encoding="utf-8")
-    raise DefinitionError(f"{owner}: there is no file {str(path)!r} in {near} or any folder above it.")

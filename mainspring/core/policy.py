@@ -1,0 +1,101 @@
+"""Rules as values: what a rule file says, whatever the file looks like. Pure."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from mainspring.core.canonical import Json, Value, digest
+from mainspring.errors import PolicyError
+
+Point = Literal["input", "tool_call", "tool_result", "output"]
+Verdict = Literal["allow", "deny", "ask", "redact", "playbook"]
+Role = Literal["", "base", "included", "overlay"]
+"""What a rule file is: an agent's own, the rules that every agent has, a part of another, or a tenant's."""
+Severity = Literal["low", "medium", "high", "critical"]
+Way = Literal["remove", "mask", "hash", "token"]
+"""How a find is replaced: by its kind's name, stars, a digest, or a token that is opened for the run's tools."""
+
+VERDICTS_AT: dict[Point, tuple[Verdict, ...]] = {
+    "input": ("allow", "deny", "redact", "playbook"),
+    "tool_call": ("allow", "deny", "ask", "redact"),
+    "tool_result": ("allow", "deny", "redact"),
+    "output": ("allow", "deny", "redact"),
+}
+OURS = "base."
+"""How the ids of the rules that every agent has begin."""
+
+DAY = 86_400.0
+"""Seconds."""
+
+
+class Trial(Value):
+    """A line of a rule's table of tests: facts by name, and whether the rule is to match them."""
+
+    given: dict[str, Json]
+    matches: bool
+    line: int
+    column: int
+
+
+class Rule(Value):
+    """One rule as written. `tool` is empty where it holds for every tool.
+
+    The condition is `when` (CEL) or `check` (the name of a Python function). `redact` are kinds of finds (none: all).
+    A `shadow` rule is recorded where it matches, and changes nothing. `at` is where the rule starts, `when_at` where
+    its condition does, as line and column from 1; `source` is its file.
+    """
+
+    id: str
+    title: str = ""
+    point: Point
+    tool: str = ""
+    when: str = ""
+    check: str = ""
+    verdict: Verdict
+    redact: tuple[str, ...] = ()
+    way: Way = "remove"
+    reason: str
+    severity: Severity = "medium"
+    owner: str = ""
+    shadow: bool = False
+    tests: tuple[Trial, ...] = ()
+    source: str = ""
+    role: Role = ""
+    at: tuple[int, int] = (0, 0)
+    when_at: tuple[int, int] = (0, 0)
+    is_literal: bool = False
+
+
+class Policy(Value):
+    """A rule file. `deadline` is in seconds: an approval nobody gave by then is denied.
+
+    `deny_reasons` are short, public words a person may deny with. `include` are paths of files whose rules are part
+    of this one; `tenants` gives paths of further ones by tenant. `digest` is of the file's text.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    deadline: float = DAY
+    deny_reasons: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    tenants: dict[str, str] = Field(default_factory=dict[str, str])
+    source: str = ""
+    digest: str = digest("")
+
+
+EMPTY = Policy()
+
+
+def joined(policies: Sequence[Policy]) -> Policy:
+    """The rules of all; everything else is the last one's.
+
+    Raises:
+        PolicyError: two rules have one id.
+    """
+    rules: dict[str, Rule] = {}
+    for rule in (rule for policy in policies for rule in policy.rules):
+        if other := rules.get(rule.id):
+            problem = f"rule {rule.id!r} has the id of a rule in {other.source}:{other.at[0]}."
+            raise PolicyError(rule.source, rule.at[0], problem, rule.at[1])
+        rules[rule.id] = rule
+    return policies[-1].model_copy(update={"rules": tuple(rules.values())}) if policies else EMPTY

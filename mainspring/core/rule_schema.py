@@ -1,0 +1,94 @@
+"""The form of a rule file as JSON Schema (draft 2020-12), for editors that complete and check YAML. Pure.
+
+What the schema cannot say (whether a condition is CEL, what a tool's arguments are) is checked when the file is read.
+"""
+
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from mainspring.core.policy import VERDICTS_AT, Point, Severity, Verdict, Way
+
+_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
+_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
+_DURATION: dict[str, Any] = {"type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$"}
+_FACTS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
+
+RULE: dict[str, tuple[dict[str, Any], str]] = {
+    "id": (
+        {"type": "string", "pattern": "^(?!base\\.)[a-z0-9][a-z0-9_.-]{0,63}$"},
+        "its name: a-z, 0-9, '-', '_', '.'; it stands on the card, in the trace and in errors",
+    ),
+    "title": (_TEXT, "what it is about, in a few words"),
+    "point": ({"enum": list(get_args(Point))}, "where it is asked"),
+    "tool": (_TEXT, "the tool it is about; every tool without it"),
+    "when": ({"type": ["string", "boolean"]}, "a CEL expression over the facts of the point that gives true or false"),
+    "check": (_TEXT, "instead of 'when': the name of a Python function that the agent has in 'checks'"),
+    "verdict": ({"enum": list(get_args(Verdict))}, "what follows where it matches"),
+    "redact": ({"anyOf": [_TEXT, _TEXTS]}, "with the verdict 'redact': the kinds to take out; all without it"),
+    "with": ({"enum": list(get_args(Way))}, "with the verdict 'redact': what stands there instead"),
+    "reason": (_TEXT, "what the approver and the model read"),
+    "severity": ({"enum": list(get_args(Severity))}, "how grave a match is; 'medium' without it"),
+    "owner": (_TEXT, "who answers for it"),
+    "shadow": ({"type": "boolean"}, "true: a match is recorded, and changes nothing"),
+    "tests": (
+        {"type": "object", "properties": {"match": _FACTS, "miss": _FACTS}, "additionalProperties": False},
+        "facts that it is to 'match' and to 'miss'; run by `mainspring guards test`",
+    ),
+}
+"""Every key of a rule: its form, and what it is in words."""
+
+
+def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[str, Any]:
+    """The schema; with the names of tools and kinds of finds, where these are known."""
+    rule: dict[str, Any] = {name: {**form, "description": words} for name, (form, words) in RULE.items()}
+    if known := sorted(tools):
+        rule["tool"] = {"enum": known, "description": RULE["tool"][1]}
+    if found := sorted(kinds):
+        one = {"enum": found}
+        rule["redact"] = {"anyOf": [one, {"type": "array", "items": one}], "description": RULE["redact"][1]}
+    verdicts = [
+        {
+            "if": {"properties": {"point": {"const": point}}},
+            "then": {"properties": {"verdict": {"enum": list(allowed)}}},
+        }
+        for point, allowed in VERDICTS_AT.items()
+    ]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A rule file of Mainspring",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "include": {"anyOf": [_TEXT, _TEXTS], "description": "rule files that are part of this one"},
+            "tenants": {
+                "type": "object",
+                "additionalProperties": _TEXT,
+                "description": "a further rule file by tenant, which may only make it stricter",
+            },
+            "approvals": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "deadline": {**_DURATION, "description": "after it, what nobody approved is denied"},
+                    "deny_reasons": {**_TEXTS, "description": "buttons for the approver; at most 60 characters each"},
+                },
+            },
+            "rules": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": rule,
+                    "required": ["id", "point", "verdict", "reason"],
+                    "allOf": verdicts,
+                },
+            },
+        },
+    }
+
+
+def _if(key: str, value: str, other: str, allowed: Iterable[str]) -> dict[str, Any]:
+    return {
+        "if": {"properties": {key: {"const": value}}},
+        "then": {"properties": {other: {"enum": list(allowed)}}},
+    }

@@ -1,0 +1,80 @@
+"""Parts of a YAML file as what they should be; what they are not is noted, with its place. Pure."""
+
+from collections.abc import Sequence
+
+from mainspring.core.canonical import Json
+from mainspring.core.marked_yaml import Part, Problems
+from mainspring.errors import did_you_mean
+
+
+def fields_of(problems: Problems, part: Part | None, what: str, known: Sequence[str]) -> dict[str, Part]:
+    """The known fields of a mapping; nothing for a part that is absent or wrong."""
+    if part is None:
+        return {}
+    if not isinstance(part.value, dict):
+        problems.wrong(part, f"{what} must hold {listed(known)}, each with a colon and its value.")
+        return {}
+    for name, field in part.value.items():
+        if name not in known:
+            problems.wrong(field, f"{what} has no key {name!r}.{did_you_mean(name, known)}")
+    return {name: field for name, field in part.value.items() if name in known}
+
+
+def items_of(problems: Problems, part: Part | None, what: str) -> list[Part]:
+    """The items of a list; nothing for a part that is absent or wrong."""
+    if part is None:
+        return []
+    if not isinstance(part.value, list):
+        problems.wrong(part, f"{what} must be a list, each item with a dash.")
+        return []
+    return part.value
+
+
+def one_or_more(problems: Problems, part: Part | None) -> list[Part]:
+    """The items of a list, or the one text that stands for a list of one."""
+    if part is None or isinstance(part.value, str):
+        return [part] if part else []
+    return items_of(problems, part, "this")
+
+
+def text_of(problems: Problems, part: Part, what: str) -> str:
+    """The words of a text; none where it is empty or no text."""
+    words = part.value.strip() if isinstance(part.value, str) else ""
+    if not words:
+        problems.wrong(part, f"{what} must be a text.")
+    return words
+
+
+def one_of(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:
+    """The word, where it is one of those allowed; else none."""
+    word = part.value.strip() if isinstance(part.value, str) else ""
+    if word in allowed:
+        return word
+    if word:
+        problems.wrong(part, f"{label} is {word!r}, but must be {listed(allowed, 'or')}.")
+    return ""
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Names in quotes, as a sentence has them."""
+    *others, last = [repr(name) for name in names]
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def value_of(part: Part) -> Json:
+    """A part as YAML reads it: numbers, truth values and nothing are no texts here."""
+    if isinstance(part.value, dict):
+        return {name: value_of(value) for name, value in part.value.items()}
+    if isinstance(part.value, list):
+        return [value_of(item) for item in part.value]
+    if part.is_quoted:
+        return part.value
+    words: dict[str, Json] = {"true": True, "false": False, "null": None, "~": None}
+    if part.value in words:
+        return words[part.value]
+    for number in (int, float):
+        try:
+            return number(part.value)
+        except ValueError:
+            continue
+    return part.value

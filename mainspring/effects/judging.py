@@ -1,0 +1,106 @@
+"""Activity side. Asks the rules at a point: gathers the facts that they read, and runs the functions that they name.
+
+A function that raises, takes too long or says neither true nor false has failed, and then its rule denies.
+"""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mainspring.contracts.steps import RunRef
+from mainspring.core.canonical import Json, digest
+from mainspring.core.facts import Facts
+from mainspring.core.grounding import citations, ungrounded_arguments, ungrounded_numbers, what_was_read
+from mainspring.core.messages import Message
+from mainspring.core.policy import Point, Rule
+from mainspring.core.rules import Checked, Judge, Judgement
+from mainspring.core.spec import AgentSpec
+from mainspring.effects.guards import Guards
+from mainspring.effects.redaction import Redactor
+from mainspring.effects.threads import in_thread
+
+CHECK_SECONDS = 1.0
+"""How long a function that a rule names may take."""
+
+
+def known(run: RunRef, agent: AgentSpec, at: float = 0.0) -> Facts:
+    """What is known at every point. `at` is when that is, if not now (seconds since 1970)."""
+    return Facts(
+        agent=agent.name,
+        model=agent.models[0] if agent.models else "",
+        prompt=digest(agent.instructions)[:12],
+        user=run.user,
+        tenant=run.tenant,
+        roles=run.roles,
+        session=run.session,
+        channel=run.channel,
+        locale=run.locale,
+        now=at or time.time(),
+    )
+
+
+def redactor(guards: Guards, run: RunRef) -> Redactor:
+    """What redacts in a run."""
+    return Redactor(guards.recogniser, guards.token_key, run.first)
+
+
+async def ask_rules(
+    guards: Guards, agent: AgentSpec, point: Point, facts: Facts, messages: tuple[Message, ...] = ()
+) -> Judgement:
+    """The verdict on what these facts tell, `messages` being what the model had read."""
+    judge = guards.judge(agent)
+    facts = _gathered(guards, agent, judge, point, facts, messages)
+    return judge.judge(point, facts, await _checked(guards, judge, point, facts))
+
+
+async def ask_redactions(
+    guards: Guards, agent: AgentSpec, point: Point, facts: Facts, messages: tuple[Message, ...] = ()
+) -> tuple[Rule, ...]:
+    """The rules by which something of what these facts tell is redacted."""
+    judge = guards.judge(agent)
+    if not any(rule.verdict == "redact" for rule in judge.rules(point, facts.tool)):
+        return ()
+    facts = _gathered(guards, agent, judge, point, facts, messages)
+    return judge.redactions(point, facts, await _checked(guards, judge, point, facts))
+
+
+def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about
+    guards: Guards, agent: AgentSpec, judge: Judge, point: Point, facts: Facts, messages: tuple[Message, ...]
+) -> Facts:
+    """The facts with those that take time to work out, as far as a rule or a function reads them."""
+    reads, everything = judge.reads(point, facts.tool), bool(judge.checks(point, facts.tool))
+    more: dict[str, Any] = {}
+    if everything or "found" in reads:
+        more["found"] = Redactor(guards.recogniser, b"", "").kinds(_about(point, facts))
+    if everything or "recalled" in reads:
+        more["recalled"] = next((m.text for m in messages[:1] if m.role == "note"), "")
+    if (everything or "ungrounded" in reads) and point in ("tool_call", "output"):
+        read = what_was_read(agent.instructions, messages)
+        args = point == "tool_call"
+        more["ungrounded"] = ungrounded_arguments(facts.args, read) if args else ungrounded_numbers(facts.text, read)
+    if (everything or "citations" in reads) and point == "output":
+        more["citations"] = citations(facts.text, messages)
+    return facts.model_copy(update=more) if more else facts
+
+
+def _about(point: Point, facts: Facts) -> Json:
+    return {"tool_call": facts.args, "tool_result": facts.result}.get(point, facts.text)
+
+
+async def _checked(guards: Guards, judge: Judge, point: Point, facts: Facts) -> Checked:
+    names = judge.checks(point, facts.tool)
+    return {name: await _ran(guards.checks[name], facts) for name in sorted(names & guards.checks.keys())}
+
+
+async def _ran(check: Callable[[Facts], Any], facts: Facts) -> bool | str:
+    """What a function says, or why it does not."""
+    work = check(facts) if inspect.iscoroutinefunction(check) else in_thread(check, facts)
+    try:
+        said: Any = await asyncio.wait_for(work, CHECK_SECONDS)
+    except TimeoutError:
+        return f"it did not answer within {CHECK_SECONDS:g} s"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the rule then denies; its text may quote an argument
+        return f"it raised {type(error).__name__}"
+    return said if isinstance(said, bool) else f"it gave {type(said).__name__}, neither True nor False"

@@ -1,0 +1,107 @@
+"""Activity side. What recognisers find, taken out of a text before it is recorded, or put back for a tool.
+
+A token holds what it stands for, encrypted (AES-SIV, RFC 5297) under a key of the run, which is made of the worker's
+own and the run's id. So a token needs no place to be kept, is the same wherever the same thing was said in a run, and
+says nothing to whoever has the history alone.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from mainspring.core.canonical import Json, digest, scalars
+from mainspring.core.policy import Rule, Way
+from mainspring.errors import ToolError
+from mainspring.ports.recogniser import Found, Recogniser
+
+_TOKEN = re.compile(r"<([a-z][a-z0-9_]{0,31})#([A-Za-z0-9_-]{22,})>")
+_SHOWN = 4
+"""Characters at the end that a mask leaves."""
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Replaces what the recogniser finds in one run. `secret` is the worker's key for tokens, `run` the run's id."""
+
+    recogniser: Recogniser
+    secret: bytes
+    run: str
+
+    def kinds(self, value: Json) -> tuple[str, ...]:
+        """The kinds of what is found anywhere in a value."""
+        texts = (str(each) for each in scalars(value) if not isinstance(each, bool))
+        found = {each.kind for text in texts for each in self.recogniser.find(text)}
+        return tuple(sorted(found))
+
+    def redacted(self, value: Json, rules: Iterable[Rule]) -> Json:
+        """The value with what the rules name replaced. A number in which something is found becomes a text."""
+        ways: dict[str, Way] = {}
+        for rule in rules:
+            for kind in rule.redact or self.recogniser.kinds:
+                ways.setdefault(kind, rule.way)
+        return mapped(value, lambda text: self._replaced(text, ways)) if ways else value
+
+    def opened(self, value: Json) -> Json:
+        """The value with what its tokens stand for.
+
+        Raises:
+            ToolError: a token is none of this run, or was changed.
+        """
+        return mapped(value, lambda text: _TOKEN.sub(self._open, text)) if self.secret else value
+
+    def _replaced(self, text: str, ways: dict[str, Way]) -> str:
+        parts: list[str] = []
+        end = 0
+        for found in self.recogniser.find(text):
+            if found.kind in ways:
+                words = text[found.start : found.end]
+                parts += [text[end : found.start], self._instead(found, words, ways[found.kind])]
+                end = found.end
+        return "".join((*parts, text[end:]))
+
+    def _instead(self, found: Found, text: str, way: Way) -> str:
+        if way == "mask":
+            hidden = max(len(text) - _SHOWN, (len(text) + 1) // 2)
+            return "*" * hidden + text[hidden:]
+        if way == "hash":
+            return f"[{found.kind} {digest(text, self._key()[:32].hex())[:12]}]"
+        if way == "token":
+            sealed = AESSIV(self._key()).encrypt(text.encode(errors="surrogatepass"), [found.kind.encode()])
+            return f"<{found.kind}#{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}>"
+        return f"[{found.kind}]"
+
+    def _open(self, token: re.Match[str]) -> str:
+        kind, sealed = token[1], token[2]
+        try:
+            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            return AESSIV(self._key()).decrypt(raw, [kind.encode()]).decode(errors="surrogatepass")
+        except (InvalidTag, ValueError):
+            raise ToolError(f"the token for a {kind} is none of this run, or was changed on the way") from None
+
+    def _key(self) -> bytes:
+        return hashlib.blake2b(self.run.encode(), key=self.secret[:64], digest_size=64).digest()
+
+
+def mapped(value: Json, change: Callable[[str], str]) -> Json:
+    """The value with each text in it changed, keys too, and each number that as a text would be."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [mapped(each, change) for each in value]
+    if isinstance(value, dict):
+        made: dict[str, Json] = {}
+        for key, each in value.items():
+            name = changed = change(key)
+            while name in made or (name != key and name in value):
+                name += f" {changed}"
+            made[name] = mapped(each, change)
+        return made
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        changed = change(str(value))
+        return value if changed == str(value) else changed
+    return value

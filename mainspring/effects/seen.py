@@ -1,0 +1,85 @@
+"""Activity side. What a model may read of a thread, what it may answer, and when the playbook answers in its place."""
+
+from dataclasses import replace
+from typing import cast
+
+from mainspring.contracts.steps import RunRef
+from mainspring.core.answers import read_answer
+from mainspring.core.canonical import canonical, digest
+from mainspring.core.facts import Facts
+from mainspring.core.messages import Message
+from mainspring.core.policy import Rule
+from mainspring.core.rules import Judgement
+from mainspring.core.spec import AgentSpec
+from mainspring.effects.guards import Guards
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
+from mainspring.effects.ledger import Thread
+
+
+async def seen(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread) -> Thread:
+    """The thread as models, rules and tools have it: without what a rule at `input` takes out of the user's words.
+
+    History holds these words anyhow, from whoever started the run or sent the message.
+    """
+    messages = await seen_messages(guards, run, agent, thread.messages)
+    return thread if messages is thread.messages else replace(thread, messages=messages)
+
+
+async def seen_messages(
+    guards: Guards, run: RunRef, agent: AgentSpec, messages: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """The same for messages."""
+    if not any(rule.verdict == "redact" for rule in guards.judge(agent).rules("input")):
+        return messages
+    return tuple([await _seen(guards, run, agent, m) if m.role == "user" else m for m in messages])
+
+
+async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread) -> str:
+    """The rule by which the playbook answers what the user said since the last answer, as `rule ID`; "" where none."""
+    if not any(rule.verdict == "playbook" for rule in guards.judge(agent).rules("input")):
+        return ""
+    for message in reversed(thread.messages):
+        if message.role == "assistant" and not message.calls:
+            break
+        if message.role == "user":
+            facts = known(run, agent).model_copy(update={"text": message.text})
+            judged = await ask_rules(guards, agent, "input", facts)
+            if judged.verdict == "playbook":
+                return f"rule {judged.rule}"
+    return ""
+
+
+async def without(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> str:
+    """What an agent says, without what a rule at `output` takes out of it."""
+    facts = _said(run, agent, thread, text)
+    rules = await ask_redactions(guards, agent, "output", facts, thread.messages) if text else ()
+    return _redacted(guards, run, text, rules) if rules else text
+
+
+async def judge_output(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> Judgement:
+    """What the rules say of an agent's answer."""
+    return await ask_rules(guards, agent, "output", _said(run, agent, thread, text), thread.messages)
+
+
+def _said(run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> Facts:
+    return known(run, agent).model_copy(update={"text": text, "results": thread.done})
+
+
+def _redacted(guards: Guards, run: RunRef, text: str, rules: tuple[Rule, ...]) -> str:
+    """A text, or the JSON that it is, redacted: a number in JSON that becomes a text stays JSON so."""
+    change = redactor(guards, run)
+    try:
+        value = read_answer(text)
+    except ValueError:
+        return cast("str", change.redacted(text, rules))
+    changed = change.redacted(value, rules)
+    return text if changed == value else canonical(changed)
+
+
+async def _seen(guards: Guards, run: RunRef, agent: AgentSpec, message: Message) -> Message:
+    key = (run.first, agent.name, digest(message.text))
+    if key not in guards.seen:
+        facts = known(run, agent).model_copy(update={"text": message.text})
+        rules = await ask_redactions(guards, agent, "input", facts)
+        guards.seen.put(key, cast("str", redactor(guards, run).redacted(message.text, rules)))
+    return message.model_copy(update={"text": guards.seen[key]})

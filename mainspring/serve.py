@@ -281,7 +281,7 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
                 agents=project.agents,
                 graphs=project.graphs,
                 tools=project.tools,
-                guards=Guards(project.tools, project.checks),
+                guards=open_guards(project, settings),
                 default_model=settings.model,
                 open_model=open_model,
                 price=_price,
@@ -292,6 +292,16 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
             )
     finally:
         await asyncio.to_thread(exporter.shutdown)
+
+
+def open_guards(project: Project, settings: Settings) -> Guards:
+    """What rules are asked with.
+
+    Raises:
+        SetupError: the key for tokens cannot be read or made.
+        PolicyError: a rule redacts a kind that nothing finds.
+    """
+    return Guards(project.tools, project.checks)
 
 
 def check_models(project: Project, settings: Settings) -> Callable[[str, float], Model]:

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mainspring.cli.histories import Limit, Query, RunId, RunOrFile, Since, Wanted, asked_for, entries
+from mainspring.cli.tally import Tally, explained
+from mainspring.errors import SetupError, did_you_mean
 
 if TYPE_CHECKING:
     from mainspring.core.policy import Rule
@@ -67,6 +71,81 @@ def schema() -> None:
     from mainspring.serve import load_project
 
     typer.echo(json.dumps(rule_schema(load_project(Path.cwd()).tools), indent=2))
+
+
+@guards.command("dry-run")
+def dry_run(
+    run_or_file: RunOrFile = None, run_id: RunId = "", since: Since = "", limit: Limit = None, query: Query = ""
+) -> None:
+    """Ask the rules of this folder about what recorded runs did; ends with 1 where a verdict would be another."""
+    from mainspring.cli import interrupt
+
+    if not interrupt.run(_dry_run(asked_for(run_or_file, run_id, since, limit, query))):
+        raise typer.Exit(1)
+
+
+@guards.command()
+def explain(
+    run: Annotated[str, typer.Argument(help="Workflow id of a run, or a file with its history.", show_default=False)],
+    step: Annotated[str, typer.Argument(help="Step id of a call; every call without it.", show_default=False)] = "",
+) -> None:
+    """Show what the rules said of a run's calls: every rule that matched, and why."""
+    from mainspring.cli import interrupt
+
+    if not interrupt.run(_explain(asked_for([run], "", "", None, ""), step)):
+        raise typer.Exit(1)
+
+
+async def _dry_run(wanted: Wanted) -> bool:
+    from rich.console import Console
+
+    from mainspring.errors import LedgerError
+    from mainspring.replaying import Today, read_past, rejudge
+    from mainspring.serve import data_converter, load_project, open_guards
+    from mainspring.settings import read_settings
+
+    settings = read_settings()
+    project, converter = load_project(Path.cwd()), data_converter(settings, read_only=True)
+    today = Today(project, open_guards(project, settings), settings.model)
+    tally = Tally([rule.id for rule in _rules(specs_of(project))])
+    with Console(stderr=True).status("Reading …") as status:  # shows at a terminal only
+        async for entry in entries(wanted, settings):
+            status.update(f"Asking about {entry.name} ({tally.runs} done) …")
+            try:
+                past = await read_past(entry, converter)
+                async for judged in rejudge(past, today):
+                    if line := tally.count(entry.name, judged):
+                        typer.echo(line)
+                tally.runs += 1
+            except LedgerError as error:
+                tally.unread += 1
+                typer.echo(f"      {entry.name}: not to be judged: {error}")
+    Console(highlight=False).print(tally.table())
+    typer.echo(tally.summary())
+    return tally.changed == 0 and tally.runs > 0
+
+
+async def _explain(wanted: Wanted, step: str) -> bool:
+    from mainspring.core.rule_file import assemble
+    from mainspring.replaying import asked_calls, read_past
+    from mainspring.serve import data_converter
+    from mainspring.settings import read_settings
+
+    settings = read_settings()
+    async for entry in entries(wanted, settings):
+        past = await read_past(entry, data_converter(settings, read_only=True))
+        calls = asked_calls(past)
+        chosen = [each for each in calls if step in ("", each.step)]
+        if step and not chosen:
+            raise SetupError(
+                f"no call of run {entry.name!r} is step {step!r}.{did_you_mean(step, [c.step for c in calls])}"
+            )
+        for each in chosen:
+            rules = {rule.id: rule for rule in assemble(past.spec.agent(each.agent).rule_texts).rules}
+            typer.echo(explained(each, rules))
+        if not chosen:
+            typer.echo("No agent of this run has called a tool yet.")
+    return True
 
 
 def specs_of(project: "Project") -> "list[AgentSpec]":

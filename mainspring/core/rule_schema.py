@@ -46,13 +46,7 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
     if found := sorted(kinds):
         one = {"enum": found}
         rule["redact"] = {"anyOf": [one, {"type": "array", "items": one}], "description": RULE["redact"][1]}
-    verdicts = [
-        {
-            "if": {"properties": {"point": {"const": point}}},
-            "then": {"properties": {"verdict": {"enum": list(allowed)}}},
-        }
-        for point, allowed in VERDICTS_AT.items()
-    ]
+    verdicts = [_if("point", point, "verdict", allowed) for point, allowed in VERDICTS_AT.items()]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A rule file of Mainspring",

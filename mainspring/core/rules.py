@@ -125,7 +125,7 @@ class Judge:
 
     def redactions(self, point: Point, facts: Facts, checked: Checked | None = None) -> tuple[Rule, ...]:
         """The rules by which something is redacted; one that cannot be evaluated counts. Never raises."""
-        if not any(each.rule.verdict == "redact" for each in self._group(point, facts.tool).rules):
+        if not self.says("redact", point, facts.tool):
             return ()
         matching = self._matching(point, facts, checked or {})
         return tuple(rule for rule, _ in matching if rule.verdict == "redact" and not rule.shadow)
@@ -137,6 +137,10 @@ class Judge:
     def checks(self, point: Point, tool: str = "") -> frozenset[str]:
         """Which Python functions the rules name at a point, for calls of a tool."""
         return self._group(point, tool).checks
+
+    def says(self, verdict: Verdict, point: Point, tool: str = "") -> bool:
+        """Whether any rule may give a verdict at a point, for calls of a tool."""
+        return any(each.rule.verdict == verdict for each in self._group(point, tool).rules)
 
     def rules(self, point: Point, tool: str = "") -> tuple[Rule, ...]:
         """The rules that are asked at a point, for calls of a tool."""

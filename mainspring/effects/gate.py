@@ -31,27 +31,31 @@ async def judge_input(guards: Guards, spec: Spec, run: RunRef, text: str, at: fl
     return Judgement(verdict="allow")
 
 
-async def judge_calls(
-    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, asked: tuple[ToolCall, ...]
+async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
+    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, asked: tuple[ToolCall, ...], at: float = 0.0
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
     """The calls with their arguments as parsed (and redacted, where a rule says so), and a verdict on each, in order.
 
     Each is judged as if the earlier calls of the message were done, and also as if they had come to
     nothing, since they may; the stricter verdict counts.
     """
+    base = known(run, agent, at).model_copy(update={"results": thread.done})
     earlier: list[Done] = []
     calls: list[ToolCall] = []
     verdicts: list[CallVerdict] = []
     for each in asked:
         args = _parse(guards, agent, each)
-        if not isinstance(args, str):
-            args = await _redacted(guards, run, agent, thread, each, args)
+        if not isinstance(args, str) and guards.judge(agent).says("redact", "tool_call", each.name):
+            facts = _about(guards, base, agent, thread, each.name, args)
+            rules = await ask_redactions(guards, agent, "tool_call", facts, thread.messages)
+            changed = redactor(guards, run).redacted(args, rules)
+            args = _parse(guards, agent, each.model_copy(update={"args": changed}))
         if isinstance(args, str):
             calls.append(each)
             verdicts.append(CallVerdict(id=each.id, tool=each.name, verdict="malformed", reason=args))
             continue
         tool = agent.tool(each.name)
-        facts = _facts(guards, run, agent, thread, tool, each.name, args)
+        facts = _about(guards, base, agent, thread, each.name, args)
         judged = await _judged(guards, agent, facts, thread, earlier)
         calls.append(each.model_copy(update={"args": args}))
         verdicts.append(
@@ -79,36 +83,13 @@ async def _judged(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread
     return stricter(await ask_rules(guards, agent, "tool_call", assumed, thread.messages), judged)
 
 
-def _facts(  # noqa: PLR0917 - each is a part of what is known
-    guards: Guards,
-    run: RunRef,
-    agent: AgentSpec,
-    thread: Thread,
-    tool: ToolSpec | None,
-    name: str,
-    args: dict[str, Json],
+def _about(  # noqa: PLR0917 - each is a part of what is known
+    guards: Guards, base: Facts, agent: AgentSpec, thread: Thread, name: str, args: dict[str, Json]
 ) -> Facts:
-    return known(run, agent).model_copy(
-        update={
-            "tool": name,
-            "effect": tool.effect if tool else "once",
-            "args": args,
-            "results": thread.done,
-            "flow": flow_of(guards.judge(agent), agent, tool, args, thread.messages),
-        }
-    )
-
-
-async def _redacted(  # noqa: PLR0917 - likewise
-    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, call: ToolCall, args: dict[str, Json]
-) -> dict[str, Json] | str:
-    """The arguments without what a rule has taken out of them, or what is then wrong with them."""
-    facts = _facts(guards, run, agent, thread, agent.tool(call.name), call.name, args)
-    rules = await ask_redactions(guards, agent, "tool_call", facts, thread.messages)
-    if not rules:
-        return args
-    changed = redactor(guards, run).redacted(args, rules)
-    return _parse(guards, agent, call.model_copy(update={"args": changed}))
+    tool = agent.tool(name)
+    made_of = flow_of(guards.judge(agent), agent, tool, args, thread.messages)
+    effect = tool.effect if tool else "once"
+    return base.model_copy(update={"tool": name, "effect": effect, "args": args, "flow": made_of})
 
 
 def flow_of(

@@ -60,7 +60,7 @@ async def ask_redactions(
 ) -> tuple[Rule, ...]:
     """The rules by which something of what these facts tell is redacted."""
     judge = guards.judge(agent)
-    if not any(rule.verdict == "redact" for rule in judge.rules(point, facts.tool)):
+    if not judge.says("redact", point, facts.tool):
         return ()
     facts = _gathered(guards, agent, judge, point, facts, messages)
     return judge.redactions(point, facts, await _checked(guards, judge, point, facts))

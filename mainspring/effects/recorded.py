@@ -4,7 +4,7 @@ A result says all of itself, but a reply's place in its thread stands in its req
 activities are not recorded, so their results say that as well.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,10 +27,18 @@ _LOCAL = "core_local_activity"
 _ITEM = TypeAdapter(Item)
 
 
+async def _decode(payloads: Sequence[Payload]) -> list[Any]:
+    return await activity.client().data_converter.decode(payloads)
+
+
 @dataclass
 class Page:
-    """What one page of a history records. `bytes` is how much of the history that was."""
+    """What one page of a history records. `bytes` is how much of the history that was.
 
+    `decode` gives the values of payloads: that of the activity in hand, unless another is named.
+    """
+
+    decode: Callable[[Sequence[Payload]], Awaitable[list[Any]]] = _decode
     items: list[Item] = field(default_factory=list[Item])
     links: list[Link] = field(default_factory=list[Link])
     bytes: int = 0
@@ -41,7 +49,8 @@ class Page:
         Newest first, `replies` keeps the digests of results for the requests that come later: by the event's number.
         """
         self.bytes += event.ByteSize()
-        values = await _decode(_payloads(event))
+        payloads = list(_payloads(event))
+        values = await self.decode(payloads) if payloads else []
         if replies is not None:
             self._pair(event, values, replies)
         for value in values:
@@ -161,8 +170,3 @@ def _payloads(event: HistoryEvent) -> Iterable[Payload]:
         marker = event.marker_recorded_event_attributes
         return marker.details["result"].payloads if marker.marker_name == _LOCAL and "result" in marker.details else ()
     return ()
-
-
-async def _decode(payloads: Iterable[Payload]) -> list[Any]:
-    given = list(payloads)
-    return await activity.client().data_converter.decode(given) if given else []

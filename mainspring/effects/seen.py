@@ -29,14 +29,14 @@ async def seen_messages(
     guards: Guards, run: RunRef, agent: AgentSpec, messages: tuple[Message, ...]
 ) -> tuple[Message, ...]:
     """The same for messages."""
-    if not any(rule.verdict == "redact" for rule in guards.judge(agent).rules("input")):
+    if not guards.judge(agent).says("redact", "input"):
         return messages
     return tuple([await _seen(guards, run, agent, m) if m.role == "user" else m for m in messages])
 
 
 async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread) -> str:
     """The rule by which the playbook answers what the user said since the last answer, as `rule ID`; "" where none."""
-    if not any(rule.verdict == "playbook" for rule in guards.judge(agent).rules("input")):
+    if not guards.judge(agent).says("playbook", "input"):
         return ""
     for message in reversed(thread.messages):
         if message.role == "assistant" and not message.calls:
@@ -56,13 +56,15 @@ async def without(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread,
     return _redacted(guards, run, text, rules) if rules else text
 
 
-async def judge_output(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> Judgement:
+async def judge_output(  # noqa: PLR0917 - whose text, said after what, and when
+    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str, at: float = 0.0
+) -> Judgement:
     """What the rules say of an agent's answer."""
-    return await ask_rules(guards, agent, "output", _said(run, agent, thread, text), thread.messages)
+    return await ask_rules(guards, agent, "output", _said(run, agent, thread, text, at), thread.messages)
 
 
-def _said(run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> Facts:
-    return known(run, agent).model_copy(update={"text": text, "results": thread.done})
+def _said(run: RunRef, agent: AgentSpec, thread: Thread, text: str, at: float = 0.0) -> Facts:
+    return known(run, agent, at).model_copy(update={"text": text, "results": thread.done})
 
 
 def _redacted(guards: Guards, run: RunRef, text: str, rules: tuple[Rule, ...]) -> str:

@@ -1,10 +1,26 @@
-"""Replays recorded runs on the code of today. Assembly: the worker's workflow class and converter, no server.
+"""Recorded runs on the code and the rules of today. Assembly: the worker's workflow class and converter, no server.
 
 `read` and `fetch` get histories; `judge` says of one that it replays, that it deviates at an event, or that it
-proves nothing.
+proves nothing. `rejudge` says what the rules of today would have said of what a run did.
 """
 
+from mainspring.replaying.rejudging import Judged, Past, Said, Today, asked_calls, read_past, rejudge
 from mainspring.replaying.sources import Entry, fetch, listed, read, save
 from mainspring.replaying.verdicts import Verdict, judge
 
-__all__ = ["Entry", "Verdict", "fetch", "judge", "listed", "read", "save"]
+__all__ = [
+    "Entry",
+    "Judged",
+    "Past",
+    "Said",
+    "Today",
+    "Verdict",
+    "asked_calls",
+    "fetch",
+    "judge",
+    "listed",
+    "read",
+    "read_past",
+    "rejudge",
+    "save",
+]

@@ -98,7 +98,7 @@ def test_a_rule_for_an_unknown_tool_is_refused(tmp_path: Path) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text("rules:\n  - {id: r, point: tool_call, tool: wether, when: 'true', verdict: deny, reason: No.}\n")
 
-    with pytest.raises(PolicyError, match=r"rules\.yaml:2: .*agent 'pilot' has no tool 'wether'.*'weather'"):
+    with pytest.raises(PolicyError, match=r"rules\.yaml:2:5: .*agent 'pilot' has no tool 'wether'.*'weather'"):
         Agent("pilot", instructions="Fly.", tools=[weather], rules=rules)
 
 

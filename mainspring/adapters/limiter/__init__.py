@@ -87,8 +87,10 @@ def _open_address(address: str) -> "Storage":
     from limits.errors import ConfigurationError
     from limits.storage import storage_from_string
 
-    scheme = address.partition("://")[0]
-    if scheme not in _EXTRAS or "://" not in address:
+    scheme, separator, _ = address.partition("://")
+    if not separator:  # and so nothing that could be shown: it may be a password
+        raise SetupError(f"{_SETTING} must be an address, such as 'redis://host:6379' or 'memory://', or not be set.")
+    if scheme not in _EXTRAS:
         suggestion = did_you_mean(scheme, _EXTRAS)
         raise SetupError(f"limits cannot be counted at {shown(address)} ({_SETTING}): no such scheme.{suggestion}")
     # By themselves the clients of Redis and Valkey wait for ever.

@@ -13,12 +13,13 @@ from limits.storage import MovingWindowSupport, Storage
 from typing_extensions import override
 
 BUSY_SECONDS = 30.0
+_PAUSE = 0.02
 _TABLES = """
 CREATE TABLE IF NOT EXISTS taken (key TEXT NOT NULL, at REAL NOT NULL, until REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS taken_by_key ON taken (key, at);
 CREATE INDEX IF NOT EXISTS taken_by_until ON taken (until);
 """
-# There may be more than `limit`, where it was made smaller. The older ones go before there is room, so they do not count.
+# A limit that was made smaller leaves more than it allows. The older of them go before there is room: no need to count.
 _WINDOW = """
 SELECT min(at), count(*) FROM (SELECT at FROM taken WHERE key = ? AND at > ? ORDER BY at DESC LIMIT ?)
 """
@@ -34,7 +35,7 @@ class SqliteStorage(Storage, MovingWindowSupport):
         self._clock = clock
         self._file = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
         try:
-            self._file.execute("PRAGMA journal_mode=WAL").fetchone()
+            self._write_ahead()
             self._file.execute("PRAGMA synchronous=NORMAL")  # loses nothing to a kill, the last rows to a power cut
             with self.transaction():
                 for statement in filter(str.strip, _TABLES.split(";")):
@@ -42,6 +43,19 @@ class SqliteStorage(Storage, MovingWindowSupport):
         except BaseException:
             self._file.close()
             raise
+
+    def _write_ahead(self) -> None:
+        """Switch to a log (WAL). SQLite does not wait for its turn here, where others make the file at the same time."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._file.execute("PRAGMA journal_mode=WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     @property
     @override

@@ -45,7 +45,7 @@ class SqliteStorage(Storage, MovingWindowSupport):
             raise
 
     def _write_ahead(self) -> None:
-        """Switch to a log (WAL). SQLite does not wait for its turn here, where others make the file at the same time."""
+        """Switch to a log (WAL). Where others make the file at the same time, SQLite itself does not wait here."""
         until = time.monotonic() + BUSY_SECONDS
         while True:
             try:

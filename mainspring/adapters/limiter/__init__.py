@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,21 +19,21 @@ from mainspring.ports.limiter import Limiter
 if TYPE_CHECKING:
     from limits.storage import Storage
 
-# What `pip install 'limits[…]'` is told for an address. Memcached has no moving window.
-_EXTRAS = {
-    "memory": "",
-    "redis": "redis",
-    "rediss": "redis",
-    "redis+unix": "redis",
-    "redis+cluster": "rediscluster",
-    "redis+sentinel": "redis",
-    "valkey": "valkey",
-    "valkeys": "valkey",
-    "valkey+unix": "valkey",
-    "valkey+cluster": "valkey",
-    "valkey+sentinel": "valkey",
-    "mongodb": "mongodb",
-    "mongodb+srv": "mongodb",
+# The client package for an address, and what 'pip install limits[…]' calls it. Memcached has no moving window.
+_CLIENTS = {
+    "memory": ("", ""),
+    "redis": ("redis", "redis"),
+    "rediss": ("redis", "redis"),
+    "redis+unix": ("redis", "redis"),
+    "redis+cluster": ("redis", "rediscluster"),
+    "redis+sentinel": ("redis", "redis"),
+    "valkey": ("valkey", "valkey"),
+    "valkeys": ("valkey", "valkey"),
+    "valkey+unix": ("valkey", "valkey"),
+    "valkey+cluster": ("valkey", "valkey"),
+    "valkey+sentinel": ("valkey", "valkey"),
+    "mongodb": ("pymongo", "mongodb"),
+    "mongodb+srv": ("pymongo", "mongodb"),
 }
 _SETTING = "MAINSPRING_LIMITS"
 _TIME_OUTS = {"socket_connect_timeout": 2.0, "socket_timeout": 5.0}
@@ -84,25 +85,23 @@ def _open_file(file: Path) -> "Storage":
 
 
 def _open_address(address: str) -> "Storage":
-    from limits.errors import ConfigurationError
     from limits.storage import storage_from_string
 
     scheme, separator, _ = address.partition("://")
     if not separator:  # and so nothing that could be shown: it may be a password
         raise SetupError(f"{_SETTING} must be an address, such as 'redis://host:6379' or 'memory://', or not be set.")
-    if scheme not in _EXTRAS:
-        suggestion = did_you_mean(scheme, _EXTRAS)
+    if scheme not in _CLIENTS:
+        suggestion = did_you_mean(scheme, _CLIENTS)
         raise SetupError(f"limits cannot be counted at {shown(address)} ({_SETTING}): no such scheme.{suggestion}")
+    package, extra = _CLIENTS[scheme]
+    if package and find_spec(package) is None:
+        command = f"pip install 'limits[{extra}]'"
+        raise SetupError(f"limits at {shown(address)} ({_SETTING}) need a package. Run: {command}")
     # By themselves the clients of Redis and Valkey wait for ever.
-    options: dict[str, float] = {} if scheme.startswith(("memory", "mongodb")) else _TIME_OUTS
+    options = _TIME_OUTS if package in ("redis", "valkey") else {}
     try:
         storage = cast("Storage", storage_from_string(address, **options))
         answers = storage.check()
-    except ConfigurationError as error:
-        if "not available" not in str(error):
-            raise _unusable(address, str(error)) from error
-        command = f"pip install 'limits[{_EXTRAS[scheme]}]'"
-        raise SetupError(f"limits at {shown(address)} ({_SETTING}) need a package. Run: {command}") from None
     except Exception as error:
         raise _unusable(address, str(error) or type(error).__name__) from error
     if not answers:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits.storage import SCHEMES
 
-from mainspring.adapters.limiter import open_limiter
+from mainspring.adapters.limiter import _CLIENTS, open_limiter
 from mainspring.adapters.limiter.counting import CountingLimiter
 from mainspring.adapters.limiter.sqlite import SqliteStorage
 from mainspring.core.limits import Allowance, Limit, LimitFacts, claims
@@ -264,6 +265,10 @@ class TestAddress:
     async def test_wrong(self, address, said):
         """A wrong address is refused under the setting's name, with what there is."""
         assert said in await self.refusal(address)
+
+    def test_every_storage_of_the_package(self):
+        """Every address is known that the package has, but those without a moving window."""
+        assert {each for each in SCHEMES if not each.startswith("async+")} - {"memcached"} == set(_CLIENTS)
 
     @pytest.mark.skipif(importlib.util.find_spec("redis") is not None, reason="the client of Redis is installed")
     async def test_missing_package(self):

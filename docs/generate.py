@@ -51,6 +51,8 @@ START = (
 )
 WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
 SETTINGS = {
+    "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
+    "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
     "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
     "without it `payloads` in the state folder",

@@ -11,6 +11,7 @@
       x LedgerError         the conversation could not be rebuilt from history
       x PermitError         a tool call arrived without a permit that fits it
       x PayloadError        a large payload could not be stored, or not be read back
+      x LimitError          what was taken of a limit could not be counted
 
 Signals of a tool to the engine (raised inside a tool, never a crash of the run):
 
@@ -92,6 +93,12 @@ class PermitError(RunError):
 
 class PayloadError(RunError):
     """A large payload could not be stored, or not be read back from where it was."""
+
+    retryable = True
+
+
+class LimitError(RunError):
+    """What was taken of a limit could not be counted, so nobody knows whether there is room."""
 
     retryable = True
 

@@ -5,6 +5,7 @@ The connection to Temporal is not ours: the SDK's own environment configuration 
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from mainspring.errors import SetupError, did_you_mean
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
-KEYS = ("model", "payloads", "state", "task_queue")
+KEYS = ("limits", "model", "payloads", "state", "task_queue")
 _PAYLOADS = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|[^:]*|[A-Za-z]:[\\/].*)$"
 """No colon but in S3's address and after a drive's letter: `gs://bucket` is no folder."""
+_LIMITS = r"^$|^[a-z][a-z+]*://\S*$"
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -32,12 +34,14 @@ class Settings(BaseSettings):
     """All settings, frozen. Made by `read_settings`, which says in words what is wrong.
 
     `model` is `playbook` or `provider:name`; `state` is the folder for everything kept on this machine;
+    `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, frozen=True, extra="forbid")
 
+    limits: str = Field(default="", pattern=_LIMITS)
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
     payloads: str = Field(default="", pattern=_PAYLOADS)
     state: Path = Path(".mainspring")
@@ -47,6 +51,11 @@ class Settings(BaseSettings):
         pattern=r"^$|^https?://",
         validation_alias=AliasChoices(*OTLP),
     )
+
+    @property
+    def limits_file(self) -> Path:
+        """The SQLite file in which limits are counted, where no other place is set."""
+        return self.state / "limits.sqlite"
 
     @property
     def memory_file(self) -> Path:
@@ -116,12 +125,16 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
     if error["type"] == "extra_forbidden":
         return f"The key {name!r} in '{FILE}' is not known.{did_you_mean(name, KEYS)}"
     right = {
+        "limits": "it must be an address such as 'redis://host:6379' or 'memory://', or empty for a file",
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
         "payloads": "it must be the path of a folder, an address such as 's3://bucket/prefix', or 'none'",
         "state": "it must be the path of a folder",
         "task_queue": "it must be the name of a task queue, not empty",
     }.get(name, "it must be a URL such as 'http://localhost:4318'")
-    return f"{_place(name, flag=flag)} is {error['input']!r}, but {right}."
+    given = repr(error["input"])
+    if name == "limits":  # there may be a password before the host
+        given = re.sub("(?<=').*@", "…@", given)
+    return f"{_place(name, flag=flag)} is {given}, but {right}."
 
 
 def _place(name: str, *, flag: bool) -> str:

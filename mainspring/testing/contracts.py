@@ -13,12 +13,15 @@ Test side only. The suites need pytest with pytest-asyncio in its automatic mode
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from mainspring.core.canonical import canonical
+from mainspring.core.limits import Allowance
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import ToolSpec
+from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory, Note
 from mainspring.ports.model import Model, ModelReply, ModelRequest
 
@@ -174,6 +177,100 @@ class MemoryContract:
         """Of notes written at the same time none is lost."""
         await asyncio.gather(*(memory.remember("shop", "ana", _note(m), str(m)) for m in range(10)))
         assert await memory.recall("shop", "ana") == tuple(_note(minute) for minute in range(9, -1, -1))
+
+
+class LimiterContract:
+    """What every `Limiter` must do. Override `limiter` with one that has counted nothing.
+
+    Override `later` where the limiter's clock can be moved: without it one test waits for a second.
+    """
+
+    @pytest.fixture
+    def limiter(self) -> Limiter:
+        """The limiter to test, with nothing taken."""
+        raise NotImplementedError("override the fixture `limiter` with one that has counted nothing")
+
+    @pytest.fixture
+    def later(self) -> Callable[[float], Awaitable[None]]:
+        """Lets so many seconds pass for the limiter."""
+        return asyncio.sleep
+
+    async def test_up_to_the_limit(self, limiter: Limiter) -> None:
+        """As many are taken as there may be; the next one is told to wait, for no longer than the window."""
+        for _ in range(3):
+            assert await limiter.take([_allowance("a", 3)]) == {}
+        waits = await limiter.take([_allowance("a", 3)])
+        assert list(waits) == ["a"]
+        assert 0 < waits["a"] <= _HOUR
+
+    async def test_refused_takes_nothing(self, limiter: Limiter) -> None:
+        """Who is refused and asks again does not wait longer for it."""
+        await limiter.take([_allowance("a", 1)])
+        before = await limiter.take([_allowance("a", 1)])
+        after = await limiter.take([_allowance("a", 1)])
+        assert after["a"] <= before["a"]
+
+    async def test_keys_apart(self, limiter: Limiter) -> None:
+        """Each key has its own count, however much they look alike."""
+        for key in ("a", "A", "a/", "a b", "ä", "%", "a:*"):
+            assert await limiter.take([_allowance(key, 1)]) == {}
+
+    async def test_all_or_nothing(self, limiter: Limiter) -> None:
+        """Where one of several has no room none is taken, wherever it stands among them."""
+        await limiter.take([_allowance("full", 1)])
+        for wanted in (["full", "a"], ["a", "full"], ["a", "full", "b"]):
+            assert list(await limiter.take([_allowance(key, 1) for key in wanted])) == ["full"]
+        assert await limiter.take([_allowance("a", 1), _allowance("b", 1)]) == {}
+
+    async def test_every_wait_is_told(self, limiter: Limiter) -> None:
+        """Of several without room each says how long it takes."""
+        both = [_allowance("a", 1), _allowance("b", 1, every=_MINUTE)]
+        await limiter.take(both)
+        waits = await limiter.take(both)
+        assert set(waits) == {"a", "b"}
+        assert waits["b"] <= _MINUTE < waits["a"]
+
+    async def test_same_allowance_twice(self, limiter: Limiter) -> None:
+        """The same allowance twice in one call is one."""
+        assert await limiter.take([_allowance("a", 2), _allowance("a", 2)]) == {}
+        assert await limiter.take([_allowance("a", 2)]) == {}
+
+    async def test_nothing_wanted(self, limiter: Limiter) -> None:
+        """Where nothing is wanted nothing is in the way."""
+        assert await limiter.take([]) == {}
+
+    async def test_smaller_and_larger(self, limiter: Limiter) -> None:
+        """A limit that is made smaller or larger goes on with what was taken."""
+        for _ in range(2):
+            await limiter.take([_allowance("a", 2)])
+        assert await limiter.take([_allowance("a", 1)])
+        assert await limiter.take([_allowance("a", 3)]) == {}
+        assert await limiter.take([_allowance("a", 3)])
+
+    async def test_at_once(self, limiter: Limiter) -> None:
+        """Of many at once no more get through than may."""
+        few, many = _allowance("a", 4), _allowance("b", 9)
+        found = await asyncio.gather(*(limiter.take([few, many]) for _ in range(20)))
+        assert found.count({}) == few.at_most
+
+    async def test_room_again(self, limiter: Limiter, later: Callable[[float], Awaitable[None]]) -> None:
+        """After the time it was told, whoever waited gets through."""
+        one = Allowance(key="a", at_most=1, every=1)
+        await limiter.take([one])
+        for _ in range(100):  # the end of a window may be a moment later than was said
+            waits = await limiter.take([one])
+            if not waits:
+                return
+            assert 0 < waits["a"] <= 1
+            await later(waits["a"])
+        pytest.fail("there was never room again")
+
+
+_MINUTE, _HOUR = 60, 3_600
+
+
+def _allowance(key: str, at_most: int, *, every: int = _HOUR) -> Allowance:
+    return Allowance(key=key, at_most=at_most, every=every)
 
 
 def _usable(reply: ModelReply) -> bool:

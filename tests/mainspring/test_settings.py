@@ -10,7 +10,14 @@ from mainspring.settings import OTLP, read_settings
 def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without settings, and an environment without ours."""
     monkeypatch.chdir(tmp_path)
-    for name in ("MAINSPRING_MODEL", "MAINSPRING_PAYLOADS", "MAINSPRING_STATE", "MAINSPRING_TASK_QUEUE", *OTLP):
+    for name in (
+        "MAINSPRING_LIMITS",
+        "MAINSPRING_MODEL",
+        "MAINSPRING_PAYLOADS",
+        "MAINSPRING_STATE",
+        "MAINSPRING_TASK_QUEUE",
+        *OTLP,
+    ):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -74,3 +81,21 @@ def test_endpoint_under_its_own_variable(name: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(name, "collector:4318")
     with pytest.raises(SetupError, match=f"'{name}' is 'collector:4318'"):
         read_settings()
+
+
+def test_limits_in_a_file_or_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    """Limits are counted in a file of the state folder, or at an address."""
+    assert (read_settings().limits, read_settings().limits_file) == ("", Path(".mainspring/limits.sqlite"))
+
+    monkeypatch.setenv("MAINSPRING_LIMITS", "redis+cluster://one:7000,two:7000")
+    assert read_settings().limits == "redis+cluster://one:7000,two:7000"
+
+
+def test_wrong_address_of_limits(monkeypatch: pytest.MonkeyPatch):
+    """What is no address is refused with what there may be, and without its password."""
+    monkeypatch.setenv("MAINSPRING_LIMITS", "redis//ana:s3cret@host")
+    with pytest.raises(SetupError) as error:
+        read_settings()
+
+    said = str(error.value)
+    assert "'MAINSPRING_LIMITS' is '…@host', but it must be an address such as 'redis://host:6379'" in said

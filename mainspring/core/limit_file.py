@@ -1,0 +1,155 @@
+"""The section `limits` of a rule file, read into `Limit`s or noted as mistakes with their lines.
+
+Pure: parts in, values out. Whoever reads the file closes the `Problems`.
+
+    limits:
+      - id: refunds-a-day
+        point: tool_call          or input, or model
+        tool: issue_refund        without it, every tool
+        per: [user]               without it, all together
+        at_most: 5
+        every: 24h
+        reason: At most five refunds a day for one customer.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import get_args
+
+from mainspring.core.limits import Limit, LimitPoint, Per
+from mainspring.core.marked_yaml import Part, Problems
+from mainspring.errors import did_you_mean
+
+_KEYS = ("id", "point", "tool", "per", "at_most", "every", "reason")
+_OPTIONAL = ("tool", "per")
+_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_AMOUNT = re.compile(r"[1-9]\d{0,5}")
+_TIME = re.compile(r"([1-9]\d{0,3})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_ONLY_AT: dict[str, LimitPoint] = {"tool": "tool_call", "model": "model"}
+"""What is known at one point alone."""
+
+
+def parse_limits(problems: Problems, part: Part | None) -> list[Limit]:
+    """The limits of the section; what is wrong with it is noted in `problems`."""
+    if part is None:
+        return []
+    if not isinstance(part.value, list):
+        problems.wrong(part, "'limits' must be a list, each item with a dash.")
+        return []
+    found = [limit for each in part.value if (limit := _limit(problems, each))]
+    first_lines: dict[str, int] = {}
+    for limit in found:
+        if limit.id in first_lines:
+            problems.wrong(limit.line, f"limit {limit.id!r} has the id of the limit in line {first_lines[limit.id]}.")
+        first_lines.setdefault(limit.id, limit.line)
+    return found
+
+
+def check_tools(problems: Problems, limits: Iterable[Limit], tools: Collection[str], agent: str) -> None:
+    """Note every limit that names a tool which the agent does not have."""
+    for limit in limits:
+        if limit.tool and limit.tool not in tools:
+            suggestion = did_you_mean(limit.tool, tools)
+            problems.wrong(limit.line, f"limit {limit.id!r}: agent {agent!r} has no tool {limit.tool!r}.{suggestion}")
+
+
+def _limit(problems: Problems, part: Part) -> Limit | None:
+    if not isinstance(part.value, dict):
+        problems.wrong(part, f"a limit must hold {_listed(_KEYS)}, each with a colon and its value.")
+        return None
+    given = part.value.get("id")
+    label = f"limit {given.value!r}" if given and isinstance(given.value, str) and given.value else "a limit"
+    fields = {name: field for name, field in part.value.items() if name in _KEYS}
+    for name, field in part.value.items():
+        if name not in fields:
+            problems.wrong(field, f"{label} has no key {name!r}.{did_you_mean(name, _KEYS)}")
+    if missing := [key for key in _KEYS if key not in fields and key not in _OPTIONAL]:
+        problems.wrong(part, f"{label} lacks {_listed(missing)}.")
+        return None
+    point = _choice(problems, fields["point"], f"{label}: point", get_args(LimitPoint))
+    values = {
+        "id": _id(problems, fields["id"], label),
+        "point": point,
+        "tool": _text(problems, fields["tool"], f"'tool' of {label}") if "tool" in fields else "",
+        "per": _per(problems, fields["per"], label, point) if "per" in fields else (),
+        "at_most": _at_most(problems, fields["at_most"], label),
+        "every": _every(problems, fields["every"], label),
+        "reason": _text(problems, fields["reason"], f"'reason' of {label}"),
+    }
+    if "tool" in fields and point not in ("", "tool_call"):
+        problems.wrong(fields["tool"], f"{label}: no tool is called at {point!r}. Drop 'tool', or use 'tool_call'.")
+    right = all(values[key] for key in _KEYS if key not in _OPTIONAL)
+    return Limit.model_validate({**values, "line": part.line}) if right else None
+
+
+def _per(problems: Problems, part: Part, label: str, point: str) -> tuple[str, ...]:
+    """The names of what is counted apart, in one order, whatever the order in the file."""
+    known = get_args(Per)
+    if not isinstance(part.value, list):
+        without = " Without 'per' all count together." if part.value == "" else ""
+        problems.wrong(part, f"{label}: 'per' must be a list, such as [user].{without}")
+        return ()
+    names: list[str] = []
+    for each in part.value:
+        name = _choice(problems, each, f"{label}: per", known)
+        only = _ONLY_AT.get(name, point)
+        if point and only != point:
+            problems.wrong(each, f"{label}: no {name} is known at {point!r}. Drop it from 'per', or use {only!r}.")
+        if name and name in names:
+            problems.wrong(each, f"{label}: {name!r} stands in 'per' twice.")
+        names.append(name)
+    return tuple(name for name in known if name in names)
+
+
+def _id(problems: Problems, part: Part, label: str) -> str:
+    words = _text(problems, part, f"'id' of {label}")
+    if words and not _ID.fullmatch(words):
+        problems.wrong(part, f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
+    return words
+
+
+def _at_most(problems: Problems, part: Part, label: str) -> int:
+    words = _text(problems, part, f"'at_most' of {label}")
+    if words and not _AMOUNT.fullmatch(words):
+        never = " For never, write a rule that denies." if words == "0" else ""
+        problems.wrong(part, f"{label}: at_most is {words!r}, but must be a number from 1 to 999999.{never}")
+        return 0
+    return int(words or 0)
+
+
+def _every(problems: Problems, part: Part, label: str) -> int:
+    words = _text(problems, part, f"'every' of {label}")
+    found = _TIME.fullmatch(words)
+    if words and not found:
+        problems.wrong(
+            part, f"{label}: every is {words!r}, but must be a number and a unit, such as '30s', '1h' or '7d'."
+        )
+    return int(found[1]) * _UNITS[found[2]] if found else 0
+
+
+def _text(problems: Problems, part: Part, what: str) -> str:
+    words = part.value.strip() if isinstance(part.value, str) else ""
+    if not words:
+        problems.wrong(part, f"{what} must be a text.")
+    return words
+
+
+def _choice(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:
+    word = part.value.strip() if isinstance(part.value, str) else ""
+    if word in allowed:
+        return word
+    said = repr(word) if word else "no text"
+    problems.wrong(part, f"{label} is {said}, but must be {_listed(allowed, 'or')}.{_near(word, allowed)}")
+    return ""
+
+
+def _near(word: str, allowed: Sequence[str]) -> str:
+    """A suggestion, where the word is like one; the list of all stands beside it already."""
+    suggestion = did_you_mean(word, allowed)
+    return suggestion if suggestion.startswith(" Did") else ""
+
+
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    *others, last = [repr(name) for name in names]
+    return f"{', '.join(others)} {word} {last}" if others else last

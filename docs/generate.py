@@ -24,7 +24,7 @@ from mainspring.core.approvals import Request, choices
 from mainspring.core.facts import FACTS
 from mainspring.core.messages import Done
 from mainspring.core.policy import VERDICTS_AT, Point, Way
-from mainspring.core.rule_schema import RULE
+from mainspring.core.rule_schema import LIMIT, RULE
 from mainspring.durable import failures
 from mainspring.settings import PREFIX, Settings
 from mainspring.telemetry import attributes
@@ -56,6 +56,10 @@ SETTINGS = {
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
     "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
     "without it `payloads` in the state folder",
+    "patterns": "more recognisers: RE2 patterns by the kind of what they find, such as `employee = 'E-[0-9]{6}'` in a table",
+    "presidio": "whether presidio finds personal data too (extra `presidio`)",
+    "token_key": "64 hex characters that tokens are made with; workers on several machines need the same. Without it, "
+    "`token.key` in the state folder",
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
@@ -181,9 +185,9 @@ def rule_facts() -> str:
     done = [(f"`r.{name}`", DONE[name]) for name in matched("results", Done.model_fields, DONE)]
     return page([
         "# Rules",
-        "[Write rules](../how-to/write-rules.md) shows them at work. `mainspring guards schema` prints this form as JSON "
-        "Schema, for editors.",
+        "[Write rules](../how-to/write-rules.md) shows them at work. `mainspring guards schema` prints a JSON Schema.",
         "## A rule", table(("Key", "Is"), rule),
+        "## A limit", table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in LIMIT.items()]),
         "## Points and verdicts", table(("Point", "Is asked", "Verdicts"), said),
         "## Ways to redact", table(("`with`", "What stands there instead"), [(f"`{way}`", WAYS[way]) for way in
                                    matched("ways", get_args(Way), WAYS)]),
@@ -206,11 +210,14 @@ WAYS = {
     "hash": "the kind and a digest that is the same throughout the run, such as `[card 1f0c9a55d2b7]`",
     "token": "an encrypted form such as `<card#…>`; a tool of the run is given what it stands for",
 }
+SUM = (
+    "the sum of a number that is an argument, over all calls of the tool in this thread that went well (those of the "
+    "same reply count so), and this one"
+)
 OF_TOOLS = [
     ("`args.NAME`", "as declared", "tool_call, tool_result", "an argument of the tool that the rule names"),
     ("`args`", "map", "tool_call, tool_result", "all arguments, in a rule that names no tool"),
-    ("`total.NAME`", "as declared", "tool_call, tool_result", "the sum of a number that is an argument, over all calls of "
-     "the tool in this thread that went well (those of the same reply count so), and this one"),
+    ("`total.NAME`", "as declared", "tool_call, tool_result", SUM),
     ("`total.calls`", "int", "tool_call, tool_result", "how many calls that are, this one included"),
     ("`result.NAME`", "as declared", "tool_result", "a field of the result, where the tool returns an object"),
     ("`result`", "as declared", "tool_result", "the result, where it is no object or the rule names no tool"),

@@ -38,6 +38,7 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
 from mainspring.core.facts import Facts
+from mainspring.core.rule_file import assemble, check_kinds
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
@@ -267,6 +268,7 @@ def _drop_quietly() -> None:
 
 @asynccontextmanager
 async def _world(project: Project, client: Client, settings: Settings) -> AsyncGenerator[World]:
+    from mainspring.adapters.limiter import open_limiter
     from mainspring.adapters.payloads import check_storage, item_limit
     from mainspring.adapters.store_memory import open_sqlite
     from mainspring.adapters.tokens import count, window
@@ -276,7 +278,8 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
     open_model = check_models(project, settings)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
-        async with open_sqlite(settings.memory_file) as own:
+        limits = open_limiter(settings.limits, settings.limits_file)
+        async with open_sqlite(settings.memory_file) as own, limits as limiter:
             yield World(
                 agents=project.agents,
                 graphs=project.graphs,
@@ -288,6 +291,7 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
                 memory=project.memory or own,
                 exporter=exporter,
                 gauge=Gauge(counter=lambda model: partial(count, model), window=window),
+                limiter=limiter,
                 item_limit=item_limit(client.data_converter, ITEM_LIMIT),
             )
     finally:
@@ -301,7 +305,17 @@ def open_guards(project: Project, settings: Settings) -> Guards:
         SetupError: the key for tokens cannot be read or made.
         PolicyError: a rule redacts a kind that nothing finds.
     """
-    return Guards(project.tools, project.checks)
+    from mainspring.adapters.recognisers import open_recognisers
+    from mainspring.adapters.token_key import read_token_key
+
+    recogniser = open_recognisers(settings.patterns, settings.presidio)
+    specs = [agent.spec("", tenant) for agent in project.agents.values() for tenant in ("", *agent.tenants())]
+    specs += [graph.spec(tenant) for graph in project.graphs.values() for tenant in ("", *graph.tenants())]
+    rules = [rule for spec in specs for rule in assemble(spec.rule_texts).rules]
+    check_kinds(rules, recogniser.kinds)
+    tokens = any(rule.way == "token" for rule in rules)
+    key = read_token_key(settings.token_key, settings.token_file) if tokens or settings.token_key or settings.token_file.exists() else b""
+    return Guards(project.tools, project.checks, recogniser, key)
 
 
 def check_models(project: Project, settings: Settings) -> Callable[[str, float], Model]:

@@ -23,7 +23,7 @@ from mainspring.errors import SetupError, did_you_mean
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
-KEYS = ("limits", "model", "payloads", "state", "task_queue")
+KEYS = ("limits", "model", "patterns", "payloads", "presidio", "state", "task_queue", "token_key")
 _PAYLOADS = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|[^:]*|[A-Za-z]:[\\/].*)$"
 """No colon but in S3's address and after a drive's letter: `gs://bucket` is no folder."""
 _LIMITS = r"^$|^[a-z][a-z+]*://\S*$"
@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     """All settings, frozen. Made by `read_settings`, which says in words what is wrong.
 
     `model` is `playbook` or `provider:name`; `state` is the folder for everything kept on this machine;
+    `patterns` are RE2 patterns by the kind of what they find, and `presidio` has presidio find more;
+    `token_key` (64 hex characters) is what tokens are made with, "" for a key that is made and kept in `state`;
     `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
@@ -43,9 +45,12 @@ class Settings(BaseSettings):
 
     limits: str = Field(default="", pattern=_LIMITS)
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
+    patterns: dict[str, str] = Field(default_factory=dict[str, str])
     payloads: str = Field(default="", pattern=_PAYLOADS)
+    presidio: bool = False
     state: Path = Path(".mainspring")
     task_queue: str = Field(default=TASK_QUEUE, min_length=1)
+    token_key: str = Field(default="", pattern=r"^$|^[0-9a-f]{64}$", repr=False)
     otlp_endpoint: str = Field(
         default="",
         pattern=r"^$|^https?://",
@@ -56,6 +61,11 @@ class Settings(BaseSettings):
     def limits_file(self) -> Path:
         """The SQLite file in which limits are counted, where no other place is set."""
         return self.state / "limits.sqlite"
+
+    @property
+    def token_file(self) -> Path:
+        """The file with the key for tokens, where none is set."""
+        return self.state / "token.key"
 
     @property
     def memory_file(self) -> Path:
@@ -128,10 +138,13 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
         "limits": "it must be an address such as 'redis://host:6379' or 'memory://', or empty for a file",
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
         "payloads": "it must be the path of a folder, an address such as 's3://bucket/prefix', or 'none'",
+        "patterns": "it must be a table of RE2 patterns by kind, such as {employee = 'E-[0-9]{6}'}",
+        "presidio": "it must be true or false",
+        "token_key": "it must be 64 hex characters, such as `openssl rand -hex 32` gives",
         "state": "it must be the path of a folder",
         "task_queue": "it must be the name of a task queue, not empty",
     }.get(name, "it must be a URL such as 'http://localhost:4318'")
-    given = repr(error["input"])
+    given = "not usable" if name == "token_key" else repr(error["input"])
     if name == "limits":  # there may be a password before the host
         given = re.sub("(?<=').*@", "…@", given)
     return f"{_place(name, flag=flag)} is {given}, but {right}."

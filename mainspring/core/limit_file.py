@@ -13,11 +13,12 @@ Pure: parts in, values out. Whoever reads the file closes the `Problems`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import get_args
 
 from mainspring.core.limits import Limit, LimitPoint, Per
 from mainspring.core.marked_yaml import Part, Problems
+from mainspring.core.yaml_parts import listed, one_of, text_of
 from mainspring.errors import did_you_mean
 
 _KEYS = ("id", "point", "tool", "per", "at_most", "every", "reason")
@@ -38,11 +39,11 @@ def parse_limits(problems: Problems, part: Part | None) -> list[Limit]:
         problems.wrong(part, "'limits' must be a list, each item with a dash.")
         return []
     found = [limit for each in part.value if (limit := _limit(problems, each))]
-    first_lines: dict[str, int] = {}
+    first: dict[str, Limit] = {}
     for limit in found:
-        if limit.id in first_lines:
-            problems.wrong(limit.line, f"limit {limit.id!r} has the id of the limit in line {first_lines[limit.id]}.")
-        first_lines.setdefault(limit.id, limit.line)
+        if limit.id in first:
+            problems.wrong(limit.at, f"limit {limit.id!r} has the id of the limit in line {first[limit.id].at[0]}.")
+        first.setdefault(limit.id, limit)
     return found
 
 
@@ -51,12 +52,12 @@ def check_tools(problems: Problems, limits: Iterable[Limit], tools: Collection[s
     for limit in limits:
         if limit.tool and limit.tool not in tools:
             suggestion = did_you_mean(limit.tool, tools)
-            problems.wrong(limit.line, f"limit {limit.id!r}: agent {agent!r} has no tool {limit.tool!r}.{suggestion}")
+            problems.wrong(limit.at, f"limit {limit.id!r}: agent {agent!r} has no tool {limit.tool!r}.{suggestion}")
 
 
 def _limit(problems: Problems, part: Part) -> Limit | None:
     if not isinstance(part.value, dict):
-        problems.wrong(part, f"a limit must hold {_listed(_KEYS)}, each with a colon and its value.")
+        problems.wrong(part, f"a limit must hold {listed(_KEYS)}, each with a colon and its value.")
         return None
     given = part.value.get("id")
     label = f"limit {given.value!r}" if given and isinstance(given.value, str) and given.value else "a limit"
@@ -65,22 +66,24 @@ def _limit(problems: Problems, part: Part) -> Limit | None:
         if name not in fields:
             problems.wrong(field, f"{label} has no key {name!r}.{did_you_mean(name, _KEYS)}")
     if missing := [key for key in _KEYS if key not in fields and key not in _OPTIONAL]:
-        problems.wrong(part, f"{label} lacks {_listed(missing)}.")
+        problems.wrong(part, f"{label} lacks {listed(missing)}.")
         return None
-    point = _choice(problems, fields["point"], f"{label}: point", get_args(LimitPoint))
+    point = one_of(problems, fields["point"], f"{label}: point", get_args(LimitPoint))
     values = {
         "id": _id(problems, fields["id"], label),
         "point": point,
-        "tool": _text(problems, fields["tool"], f"'tool' of {label}") if "tool" in fields else "",
+        "tool": text_of(problems, fields["tool"], f"'tool' of {label}") if "tool" in fields else "",
         "per": _per(problems, fields["per"], label, point) if "per" in fields else (),
         "at_most": _at_most(problems, fields["at_most"], label),
         "every": _every(problems, fields["every"], label),
-        "reason": _text(problems, fields["reason"], f"'reason' of {label}"),
+        "reason": text_of(problems, fields["reason"], f"'reason' of {label}"),
     }
     if "tool" in fields and point not in ("", "tool_call"):
         problems.wrong(fields["tool"], f"{label}: no tool is called at {point!r}. Drop 'tool', or use 'tool_call'.")
     right = all(values[key] for key in _KEYS if key not in _OPTIONAL)
-    return Limit.model_validate({**values, "line": part.line}) if right else None
+    return (
+        Limit.model_validate({**values, "source": problems.source, "at": (part.line, part.column)}) if right else None
+    )
 
 
 def _per(problems: Problems, part: Part, label: str, point: str) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ def _per(problems: Problems, part: Part, label: str, point: str) -> tuple[str, .
         return ()
     names: list[str] = []
     for each in part.value:
-        name = _choice(problems, each, f"{label}: per", known)
+        name = one_of(problems, each, f"{label}: per", known)
         only = _ONLY_AT.get(name, point)
         if point and only != point:
             problems.wrong(each, f"{label}: no {name} is known at {point!r}. Drop it from 'per', or use {only!r}.")
@@ -103,14 +106,14 @@ def _per(problems: Problems, part: Part, label: str, point: str) -> tuple[str, .
 
 
 def _id(problems: Problems, part: Part, label: str) -> str:
-    words = _text(problems, part, f"'id' of {label}")
+    words = text_of(problems, part, f"'id' of {label}")
     if words and not _ID.fullmatch(words):
         problems.wrong(part, f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
     return words
 
 
 def _at_most(problems: Problems, part: Part, label: str) -> int:
-    words = _text(problems, part, f"'at_most' of {label}")
+    words = text_of(problems, part, f"'at_most' of {label}")
     if words and not _AMOUNT.fullmatch(words):
         never = " For never, write a rule that denies." if words == "0" else ""
         problems.wrong(part, f"{label}: at_most is {words!r}, but must be a number from 1 to 999999.{never}")
@@ -119,37 +122,10 @@ def _at_most(problems: Problems, part: Part, label: str) -> int:
 
 
 def _every(problems: Problems, part: Part, label: str) -> int:
-    words = _text(problems, part, f"'every' of {label}")
+    words = text_of(problems, part, f"'every' of {label}")
     found = _TIME.fullmatch(words)
     if words and not found:
         problems.wrong(
             part, f"{label}: every is {words!r}, but must be a number and a unit, such as '30s', '1h' or '7d'."
         )
     return int(found[1]) * _UNITS[found[2]] if found else 0
-
-
-def _text(problems: Problems, part: Part, what: str) -> str:
-    words = part.value.strip() if isinstance(part.value, str) else ""
-    if not words:
-        problems.wrong(part, f"{what} must be a text.")
-    return words
-
-
-def _choice(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:
-    word = part.value.strip() if isinstance(part.value, str) else ""
-    if word in allowed:
-        return word
-    said = repr(word) if word else "no text"
-    problems.wrong(part, f"{label} is {said}, but must be {_listed(allowed, 'or')}.{_near(word, allowed)}")
-    return ""
-
-
-def _near(word: str, allowed: Sequence[str]) -> str:
-    """A suggestion, where the word is like one; the list of all stands beside it already."""
-    suggestion = did_you_mean(word, allowed)
-    return suggestion if suggestion.startswith(" Did") else ""
-
-
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    *others, last = [repr(name) for name in names]
-    return f"{', '.join(others)} {word} {last}" if others else last

@@ -19,7 +19,8 @@ _LARGER = ((60, "minute"), (60, "hour"), (24, "day"))
 class Limit(Value):
     """One limit as written. `tool` is empty where it holds for every tool; `every` is in seconds.
 
-    `per` says what is counted apart; where it is empty all count together. `line` is where the limit starts, from 1.
+    `per` says what is counted apart; where it is empty all count together. `at` is where the limit starts, as line and
+    column from 1, and `source` its file.
     """
 
     id: str
@@ -29,7 +30,8 @@ class Limit(Value):
     at_most: int
     every: int
     reason: str
-    line: int
+    source: str = ""
+    at: tuple[int, int] = (0, 0)
 
 
 class Allowance(Value):

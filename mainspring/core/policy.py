@@ -1,11 +1,12 @@
 """Rules as values: what a rule file says, whatever the file looks like. Pure."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
 from mainspring.core.canonical import Json, Value, digest
+from mainspring.core.limits import Limit
 from mainspring.errors import PolicyError
 
 Point = Literal["input", "tool_call", "tool_result", "output"]
@@ -75,6 +76,7 @@ class Policy(Value):
     """
 
     rules: tuple[Rule, ...] = ()
+    limits: tuple[Limit, ...] = ()
     deadline: float = DAY
     deny_reasons: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
@@ -84,18 +86,27 @@ class Policy(Value):
 
 
 EMPTY = Policy()
+Named = TypeVar("Named", Rule, Limit)
 
 
 def joined(policies: Sequence[Policy]) -> Policy:
-    """The rules of all; everything else is the last one's.
+    """The rules and limits of all; everything else is the last one's.
 
     Raises:
-        PolicyError: two rules have one id.
+        PolicyError: two rules, or two limits, have one id.
     """
     rules: dict[str, Rule] = {}
-    for rule in (rule for policy in policies for rule in policy.rules):
-        if other := rules.get(rule.id):
-            problem = f"rule {rule.id!r} has the id of a rule in {other.source}:{other.at[0]}."
-            raise PolicyError(rule.source, rule.at[0], problem, rule.at[1])
-        rules[rule.id] = rule
-    return policies[-1].model_copy(update={"rules": tuple(rules.values())}) if policies else EMPTY
+    limits: dict[str, Limit] = {}
+    for policy in policies:
+        _gather("rule", rules, policy.rules)
+        _gather("limit", limits, policy.limits)
+    together = {"rules": tuple(rules.values()), "limits": tuple(limits.values())}
+    return policies[-1].model_copy(update=together) if policies else EMPTY
+
+
+def _gather(what: str, found: dict[str, Named], more: Iterable[Named]) -> None:
+    for each in more:
+        if other := found.get(each.id):
+            problem = f"{what} {each.id!r} has the id of a {what} in {other.source}:{other.at[0]}."
+            raise PolicyError(each.source, each.at[0], problem, each.at[1])
+        found[each.id] = each

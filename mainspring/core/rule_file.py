@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import cast, get_args
 
 from mainspring.core.canonical import digest
+from mainspring.core.limit_file import parse_limits
 from mainspring.core.marked_yaml import Part, Problems, read
 from mainspring.core.policy import (
     DAY,
@@ -26,7 +27,7 @@ from mainspring.core.policy import (
 )
 from mainspring.core.spec import RuleText
 from mainspring.core.yaml_parts import fields_of, items_of, listed, one_of, one_or_more, text_of, value_of
-from mainspring.errors import PolicyError
+from mainspring.errors import PolicyError, did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": DAY}
 _DEADLINE = re.compile(r"([1-9]\d{0,3})([smhd])")
@@ -36,7 +37,13 @@ _KEYS = (
     *("id", "title", "point", "tool", "when", "check", "verdict", "redact", "with", "reason"),
     *("severity", "owner", "shadow", "tests"),
 )
-_SECTIONS = ("include", "tenants", "approvals", "rules")
+_SECTIONS = ("include", "tenants", "approvals", "limits", "rules")
+_SECTIONS_OF: dict[Role, tuple[str, ...]] = {
+    "": _SECTIONS,
+    "base": ("rules",),
+    "included": ("include", "limits", "rules"),
+    "overlay": ("limits", "rules"),
+}
 _TIGHTER: tuple[Verdict, ...] = ("deny", "ask", "redact", "playbook")
 _LONGEST_BUTTON = 60
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
@@ -56,10 +63,23 @@ def assemble(texts: Iterable[RuleText]) -> Policy:
     return joined([*overlays, *policies])
 
 
+def check_kinds(rules: Iterable[Rule], kinds: Iterable[str]) -> None:
+    """Refuse a rule that redacts what nothing finds.
+
+    Raises:
+        PolicyError: at the first one.
+    """
+    for rule in rules:
+        for kind in rule.redact:
+            if kind not in kinds:
+                problem = f"rule {rule.id!r}: nothing finds {kind!r}.{did_you_mean(kind, kinds)}"
+                raise PolicyError(rule.source, rule.at[0], problem, rule.at[1])
+
+
 def parse(text: str, source: str, role: Role = "") -> Policy:
     """Read a rule file; `source` is its name in messages.
 
-    An `included` file and an `overlay` have rules only, and an overlay's rules may only make it stricter.
+    An `included` file and an `overlay` have rules and limits only, and an overlay's rules may only make it stricter.
 
     Raises:
         PolicyError: at the first wrong line; further mistakes follow in the same message.
@@ -68,7 +88,7 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     page = read(text, problems)
     if not page.line:
         raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
-    known = {"": _SECTIONS, "base": ("rules",), "included": ("include", "rules"), "overlay": ("rules",)}[role]
+    known = _SECTIONS_OF[role]
     sections = fields_of(problems, page, f"an {role} rule file" if role else "a rule file", known)
     approvals = fields_of(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
     rules = [_rule(problems, part, role) for part in items_of(problems, sections.get("rules"), "'rules'")]
@@ -76,11 +96,13 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else DAY
     reasons = items_of(problems, approvals.get("deny_reasons"), "'deny_reasons'")
     deny_reasons = [_deny_reason(problems, part) for part in reasons]
+    limits = parse_limits(problems, sections.get("limits"))
     include = [text_of(problems, part, "a file to include") for part in one_or_more(problems, sections.get("include"))]
     tenants = _tenants(problems, sections.get("tenants"))
     problems.close()
     return Policy(
         rules=tuple(filter(None, rules)),
+        limits=tuple(limits),
         deadline=deadline,
         deny_reasons=tuple(dict.fromkeys(deny_reasons)),
         include=tuple(include),

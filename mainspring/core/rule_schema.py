@@ -6,6 +6,7 @@ What the schema cannot say (whether a condition is CEL, what a tool's arguments 
 from collections.abc import Iterable
 from typing import Any, get_args
 
+from mainspring.core.limits import LimitPoint, Per
 from mainspring.core.policy import VERDICTS_AT, Point, Severity, Verdict, Way
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -37,6 +38,20 @@ RULE: dict[str, tuple[dict[str, Any], str]] = {
 }
 """Every key of a rule: its form, and what it is in words."""
 
+LIMIT: dict[str, tuple[dict[str, Any], str]] = {
+    "id": (RULE["id"][0], "its name; it stands in the trace and in errors"),
+    "point": ({"enum": list(get_args(LimitPoint))}, "what is counted: runs let in, calls of tools, or of models"),
+    "tool": (_TEXT, "the tool it is about; every tool without it"),
+    "per": (
+        {"type": "array", "items": {"enum": list(get_args(Per))}},
+        "what is counted apart; nothing without it",
+    ),
+    "at_most": ({"type": "integer", "minimum": 1, "maximum": 999999}, "how many there may be"),
+    "every": (_DURATION, "in which time; the window moves"),
+    "reason": (_TEXT, "what whoever has to wait is told; when there is room again follows"),
+}
+"""Every key of a limit: its form, and what it is in words."""
+
 
 def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[str, Any]:
     """The schema; with the names of tools and kinds of finds, where these are known."""
@@ -65,6 +80,15 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
                 "properties": {
                     "deadline": {**_DURATION, "description": "after it, what nobody approved is denied"},
                     "deny_reasons": {**_TEXTS, "description": "buttons for the approver; at most 60 characters each"},
+                },
+            },
+            "limits": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["id", "point", "at_most", "every", "reason"],
+                    "properties": {name: {**form, "description": words} for name, (form, words) in LIMIT.items()},
                 },
             },
             "rules": {

@@ -89,6 +89,7 @@ class Judge:
             PolicyError: at the first rule that names what the agent does not have, or whose
                 condition is not CEL; further mistakes follow in the same message.
         """
+        self.limits = policy.limits
         self._tools = {tool.name: tool for tool in tools}
         problems: dict[str, Problems] = defaultdict[str, Problems](lambda: Problems(policy.source))
         compiled: list[_Compiled] = []

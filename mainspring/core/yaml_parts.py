@@ -50,8 +50,10 @@ def one_of(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -
     word = part.value.strip() if isinstance(part.value, str) else ""
     if word in allowed:
         return word
-    if word:
-        problems.wrong(part, f"{label} is {word!r}, but must be {listed(allowed, 'or')}.")
+    suggestion = did_you_mean(word, allowed)
+    near = suggestion if suggestion.startswith(" Did") else ""  # the list of all stands beside it already
+    said = repr(word) if word else "no text"
+    problems.wrong(part, f"{label} is {said}, but must be {listed(allowed, 'or')}.{near}")
     return ""
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from mainspring.core import base_rules
 from mainspring.core.facts import Facts
+from mainspring.core.limit_file import check_tools
+from mainspring.core.marked_yaml import Problems
 from mainspring.core.policy import EMPTY, Role
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
@@ -51,7 +53,12 @@ class RuleFiles:
             PolicyError: at the first rule that is wrong.
         """
         for each in (spec, *(self.for_tenant(spec, tenant) for tenant in self._overlays)):
-            Judge(assemble(each.rule_texts), each.tools, each.name, self.checks)
+            policy = assemble(each.rule_texts)
+            Judge(policy, each.tools, each.name, self.checks)
+            problems = Problems(policy.source)
+            own = [limit for limit in policy.limits if limit.source == policy.source]  # others are shared
+            check_tools(problems, own, [tool.name for tool in each.tools], each.name)
+            problems.close()
 
     def for_tenant(self, spec: AgentSpec, tenant: str) -> AgentSpec:
         """The definition with a tenant's own rules, where it has any."""

@@ -17,6 +17,7 @@ from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CURRENT
 from mainspring.effects.gate import judge_input
+from mainspring.effects.limiting import limited
 from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
 from mainspring.telemetry.spans import admit_span
@@ -46,6 +47,8 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         )
     run = RunRef.of(asked.input, name=asked.name, first=asked.first, key=key, spec=item.digest)
     refusal, rule = await _judge(world, spec, run, asked.input.input)
+    if not refusal and (waits := await limited(world, run, spec.agents, "input")):
+        refusal, rule = waits.reason, waits.limit
     recalled, notes = await _recall(world, asked, key)
     admission = Admission(
         key=key,

@@ -24,13 +24,16 @@ from mainspring.core.window import repaired
 from mainspring.effects.gate import judge_calls, judge_input
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
+from mainspring.effects.limiting import limited
 from mainspring.effects.seen import judge_output, seen, takes_over, without
 from mainspring.effects.world import World
-from mainspring.errors import LedgerError, ModelError, UsageError
+from mainspring.errors import LedgerError, LimitError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
 PLAYBOOK = "playbook"
+_LONGEST_WAIT = timedelta(minutes=2)
+"""How long a limit may have a run wait for its model; a longer wait is told instead."""
 _NO_TIME = Timing(start=0, end=0)
 """Until it is known how long the work took."""
 
@@ -93,6 +96,8 @@ async def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, threa
         judged = await judge_input(world.guards, spec, run, text)
         if judged.verdict == "deny":
             return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=_NO_TIME)
+    if any(message.role == "user" for message in new) and (waits := await limited(world, run, spec.agents, "input")):
+        return ModelAnswer(refusal=waits.reason, rule=waits.limit, timing=_NO_TIME)
     return None
 
 
@@ -118,11 +123,28 @@ async def _replied(world: World, run: RunRef, agent: AgentSpec, thread: Thread, 
     if instead:
         return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), instead
     try:
+        await _take(world, run, agent)
         return await ask_model(world, run, agent, thread.messages), ""
     except ApplicationError as error:
         if not has_playbook or not (error.non_retryable or _is_last_attempt()):
             raise
         return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), "failed"
+
+
+async def _take(world: World, run: RunRef, agent: AgentSpec) -> None:
+    """Take a call of the model from the limits. A short wait is a pause before the next attempt.
+
+    Raises:
+        ApplicationError: ModelError, where one has to wait.
+    """
+    try:
+        waits = await limited(world, run, (agent,), "model", model=agent.models[0])
+    except LimitError as error:
+        raise ApplicationError(str(error), type="ModelError") from None
+    if waits:
+        delay = timedelta(seconds=waits.seconds)
+        too_long = delay > _LONGEST_WAIT
+        raise ApplicationError(waits.reason, type="ModelError", non_retryable=too_long, next_retry_delay=delay)
 
 
 def _uncleared(agent: AgentSpec, thread: Thread) -> str:

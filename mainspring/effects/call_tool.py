@@ -30,6 +30,7 @@ from mainspring.effects.gate import flow_of
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
+from mainspring.effects.limiting import limited
 from mainspring.effects.seen import seen
 from mainspring.effects.threads import in_thread
 from mainspring.effects.world import World
@@ -129,6 +130,8 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     judged = await ask_rules(world.guards, agent, "tool_call", facts, thread.messages)
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
+    if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
+        judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
     return _Found(call, tool, tool_spec, judged, agent, thread)
 
 

@@ -39,11 +39,16 @@ class Redactor:
         return tuple(sorted(found))
 
     def redacted(self, value: Json, rules: Iterable[Rule]) -> Json:
-        """The value with what the rules name replaced. A number in which something is found becomes a text."""
+        """The value with what the rules name replaced. A number in which something is found becomes a text.
+
+        Where nothing finds a kind that a rule names, all is withheld: this worker lacks a pattern that others have.
+        """
         ways: dict[str, Way] = {}
         for rule in rules:
             for kind in rule.redact or self.recogniser.kinds:
                 ways.setdefault(kind, rule.way)
+        if unknown := sorted(ways.keys() - self.recogniser.kinds):
+            return f"[withheld: nothing on this worker finds {unknown[0]}]"
         return mapped(value, lambda text: self._replaced(text, ways)) if ways else value
 
     def opened(self, value: Json) -> Json:

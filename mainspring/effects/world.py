@@ -9,6 +9,7 @@ from mainspring.definitions import Agent, Graph
 from mainspring.effects.gauge import Gauge
 from mainspring.effects.guards import Guards
 from mainspring.effects.ledger import Ledger
+from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
 from mainspring.telemetry.export import Exporter
@@ -37,6 +38,7 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
+    limiter: Limiter | None = None
     indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
 
     def too_large(self, text: str) -> str:

@@ -15,19 +15,19 @@ import tomllib
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import pytest
 import yaml
 
 from agents.parcel_desk import parcel_desk
 from agents.refund_desk import refund_agent
-from mainspring.core.limit_file import check_tools, parse_limits
-from mainspring.core.marked_yaml import Part, Problems, read
+from mainspring.core.limit_file import check_tools
+from mainspring.core.marked_yaml import Problems
 from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
+from mainspring.core.rule_file import parse as parse_rules
 from mainspring.core.rules import Judge
-from mainspring.core.rules import parse as parse_rules
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "examples", "deploy", "benchmarks")
@@ -190,12 +190,11 @@ def test_rules_limits_and_playbooks_fit_the_refund_desk(block: Block) -> None:
     """Rules, limits and playbooks in documents are right for the agents of this repository, as when a worker starts."""
     parts = yaml.safe_load(block.body)
     tools = (*refund_agent.spec("").tools, *parcel_desk.spec("").tools)
-    if "rules" in parts:
-        Judge(parse_rules(block.body, str(block)), tools, "refund-agent")
-    if "limits" in parts:
-        problems = Problems(str(block))
-        sections = cast("dict[str, Part]", read(block.body, problems).value)
-        check_tools(problems, parse_limits(problems, sections["limits"]), [tool.name for tool in tools], "refund-agent")
+    if parts.keys() & {"rules", "limits"}:
+        policy = parse_rules(block.body, str(block))
+        Judge(policy, tools, "refund-agent")
+        problems = Problems(policy.source)
+        check_tools(problems, policy.limits, [tool.name for tool in tools], "refund-agent")
         problems.close()
     if "rows" in parts:
         Table(parse_playbook(block.body, str(block)), tools, None, "parcel-desk")

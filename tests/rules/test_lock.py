@@ -13,6 +13,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINS = re.findall(r"^([a-z0-9][^ =]*)==([^ ;]+)(?: ;[^\\]*)? \\\n((?:    --hash=.*\n)*)", LOCK, re.MULTILINE)
 LARGE = {"presidio"}  # some 300 MB that a first `make demo` need not fetch; see benchmarks/locks
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 WANTED = [
     *PROJECT["project"]["dependencies"],
     *(

@@ -113,7 +113,7 @@ def test_order_of_per():
 def test_wrong(old, new, line, said):
     """A mistake is refused with its line, the limit's id and what is right."""
     found = refusal(changed(old, new))
-    assert found.startswith(f"p.yaml:{line}: ")
+    assert found.startswith(f"p.yaml:{line}:")
     assert said in found
 
 

@@ -167,7 +167,7 @@ class TestMeetingTheTools:
             ),
             (
                 rule("a", "args.amuont_cents > 1", "deny"),
-                "p.yaml:5:15: rule 'a': tool 'issue_refund' has no argument 'amuont_cents'. Did you mean 'amount_cents'?",
+                "p.yaml:5:15: rule 'a': tool 'issue_refund' has no argument 'amuont_cents'. Did you mean 'amount_cents",
             ),
             (rule("a", "size(args) > 1", "deny"), "p.yaml:5:16: rule 'a': 'args' needs the name of an argument of"),
             (

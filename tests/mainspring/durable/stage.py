@@ -28,8 +28,8 @@ from mainspring.core.messages import Message, ToolCall, count_replies
 from mainspring.durable import continuing, perform, running
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
-from mainspring.effects.ledger import Ledger
 from mainspring.effects.guards import Guards
+from mainspring.effects.ledger import Ledger
 from mainspring.effects.world import World
 from mainspring.errors import ModelError
 from mainspring.ports.model import Model, ModelReply, ModelRequest

@@ -16,8 +16,8 @@ from mainspring.adapters.store_memory import open_sqlite
 from mainspring.core.canonical import digest
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
-from mainspring.effects.ledger import Ledger
 from mainspring.effects.guards import Guards
+from mainspring.effects.ledger import Ledger
 from mainspring.effects.world import World
 from mainspring.ports.model import ModelRequest
 from mainspring.serve import connect

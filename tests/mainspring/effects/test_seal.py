@@ -9,8 +9,8 @@ from mainspring.core.ledger import Head, Link, advance, make_item
 from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.effects import recorded
-from mainspring.effects.seal import CARRIED, CHUNK, INLINE, seal
 from mainspring.effects.guards import Guards
+from mainspring.effects.seal import CARRIED, CHUNK, INLINE, seal
 from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.telemetry.export import Exporter
 

@@ -14,7 +14,7 @@ class Found(NamedTuple):
 
 
 class Recogniser(ABC):
-    """Finds places in texts. It is asked for every text of a run, so it is quick and depends on nothing but the text."""
+    """Finds places in texts. It is asked for every text of a run, so it is quick, and it knows nothing but the text."""
 
     @property
     @abstractmethod

@@ -27,6 +27,7 @@ _IN_ADDRESS = re.compile(r"://[^\s/?#]*$")
 _FOUR = compiled(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 _SIX = compiled(r"(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?")
 _VERSION = re.compile(r"(?i)(?:version|release|build|rev|revision|ver|clause|section|chapter|v|§)[ .:=]{0,2}$")
+_FEWEST_PARTS = 3
 _NOBODY = {0, 127, 255}
 """What an address begins with that is nobody's: any machine, this machine, a mask."""
 
@@ -60,7 +61,7 @@ def find_machines(text: str) -> Iterator[Found]:
 
 def _is_six(written: str) -> bool:
     """Whether this is an address of a machine: not `12:30:45`, and not `ab::cd` of a program."""
-    if sum(map(bool, written.split(":"))) < 3 or not any(one.isdigit() for one in written):
+    if sum(map(bool, written.split(":"))) < _FEWEST_PARTS or not any(one.isdigit() for one in written):
         return False
     try:
         return not IPv6Address(written).is_loopback

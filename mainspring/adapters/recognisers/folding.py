@@ -1,6 +1,7 @@
 r"""Texts as they read, and where each character stands in the original.
 
-`４１１１` becomes `4111`, a no-break space a space, every dash `-`; what nobody sees, such as a zero-width space, goes.
+A full-width digit becomes a digit, a no-break space a space, every dash `-`; what nobody sees, such as a zero-width
+space, goes.
 So do the escapes of JSON (`\n`, `\u0040`) and of web addresses (`%40`), since what a tool gives is often such a text
 inside another. A find in the folded text is told by its place in the original.
 """
@@ -85,7 +86,7 @@ class Folded:
 def fold(text: str) -> Folded:
     """The text as it reads."""
     plain = text if text.isascii() else text.translate(_TABLE)
-    if not _OTHER.search(plain):
+    if (plain.isascii() and "\\" not in plain and "%" not in plain) or not _OTHER.search(plain):
         return Folded(plain)
     parts: list[str] = []
     folded, starts, widths = list[int](), list[int](), list[int]()

@@ -20,7 +20,7 @@ _NETWORKS = (
     (re.compile(r"5[06-8]|6"), (16, 19)),
 )
 """How the numbers of a network begin, and their lengths; the likeliest first."""
-_LONGEST = 19
+_SHORTEST, _LONGEST = 14, 19
 _RUN = compiled(r"\d(?:[ \t\n._-]{0,2}\d)*")
 _GROUP = re.compile(r"\d+")
 _UUID = re.compile(r"\d{8}-(?:\d{4}-){3}\d{12}")
@@ -38,7 +38,7 @@ def _length(country: str) -> int:
     return 4 + sum(int(part) for part in re.findall(r"(\d+)!", facts.get("bban", "")))
 
 
-_LENGTHS = {country: length for country in _COUNTRIES.split() if (length := _length(country)) > 4}
+_LENGTHS = {country: _length(country) for country in _COUNTRIES.split()}
 _ACCOUNT = compiled(rf"(?i)\b(?:{'|'.join(_LENGTHS)})\d\d[ .-]?[A-Z0-9]")
 _JOINTS = " \n.-"
 
@@ -46,7 +46,7 @@ _JOINTS = " \n.-"
 def find_cards(text: str) -> Iterator[Found]:
     """Card numbers in a folded text."""
     for run in _RUN.finditer(text):
-        if run.end() - run.start() < min(min(lengths) for _, lengths in _NETWORKS) or _UUID.search(run[0]):
+        if run.end() - run.start() < _SHORTEST or _UUID.search(run[0]):
             continue
         groups = [(run.start() + g.start(), run.start() + g.end()) for g in _GROUP.finditer(run[0])]
         index = 0

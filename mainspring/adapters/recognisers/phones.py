@@ -6,7 +6,6 @@ and to be valid in one of the regions, or to have a word such as `Tel.` or `mobi
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import NumberParseException
@@ -27,14 +26,14 @@ _GROUPED = compiled(
 )
 _TOLD = compiled(r"[(]?\d(?:[ ()./-]{0,3}\d){6,14}")
 _WORDS = compiled(
-    r"(?i)\b(?:phone|telephone|tel|mobile|cell|call|fax|sms|whatsapp|text me|landline|telefon|handy|mobil|rufnummer|ruf|"
-    r"festnetz|anrufen|t[eé]l[eé]phone|portable|appelez|appelle|joindre|tel[eé]fono|m[oó]vil|celular|ll[aá]m[ae]me|"
+    r"(?i)\b(?:phone|telephone|tel|mobile|cell|call|fax|sms|whatsapp|text me|landline|telefon|handy|mobil|rufnummer|"
+    r"ruf|festnetz|anrufen|t[eé]l[eé]phone|portable|appelez|appelle|joindre|tel[eé]fono|m[oó]vil|celular|ll[aá]m[ae]me|"
     r"cellulare|chiami|bel|bellen|telefoon|mobiel|mobiele|telemóvel|telefone|puhelin|mobilen)(?:_?(?:number|no|nr))?\b"
 )
 _AFTER = 20
 _DIGIT = re.compile(r"\d")
 _DATE = re.compile(r"(?:\d{1,2}([./-])\d{1,2}\1(?:19|20)?\d\d|(?:19|20)\d\d([./-])\d{1,2}\2\d{1,2})(?![./-]?\d)")
-_SHORTEST = 7
+_SHORTEST, _LONGEST = 7, 64
 _FEWEST, _MOST = 9, 13
 """Digits of a number without a country code."""
 _MORE_BEFORE = re.compile(r"\d[ ]$")
@@ -47,12 +46,11 @@ def find_phones(text: str, regions: tuple[str, ...] = REGIONS) -> Iterator[Found
         end = _international(text, match.start(), match.end())
         if end is not None:
             yield Found("phone", match.start(), end)
-    for match in _GROUPED.finditer(text):
-        if _is_national(text, *match.span(), regions):
-            yield Found("phone", *match.span())
-    for match in _TOLD.finditer(text):
-        if _is_told(text, *match.span()) and _is_national(text, *match.span(), regions):
-            yield Found("phone", *match.span())
+    for pattern in (_GROUPED, _TOLD):
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            if (pattern is _GROUPED or _is_told(text, start, end)) and _is_national(text, start, end, regions):
+                yield Found("phone", start, end)
 
 
 def _is_told(text: str, start: int, end: int) -> bool:
@@ -65,12 +63,10 @@ def _is_told(text: str, start: int, end: int) -> bool:
 
 def _international(text: str, start: int, end: int) -> int | None:
     """The end of the number that begins here: groups that are too many are left off. None where it is no number."""
-    if not stands_alone(text, start, start + 1, joints="") and text[start : start + 1] != "+":
-        return None
-    if text[max(0, start - 1) : start].isalnum():
-        return None
-    while text[end : end + 1].isdigit():
+    while end - start < _LONGEST and text[end : end + 1].isdigit():
         end += 1
+    if not stands_alone(text, start, end, joints=""):
+        return None
     while end - start > _SHORTEST:
         if _is_international(text[start:end]):
             return end
@@ -85,7 +81,6 @@ def _stripped(text: str, start: int, end: int) -> int:
     return end
 
 
-@lru_cache(maxsize=1024)
 def _is_international(written: str) -> bool:
     plus = "+" in written
     try:
@@ -104,7 +99,6 @@ def _is_national(text: str, start: int, end: int, regions: tuple[str, ...]) -> b
     return _is_valid(written, regions)
 
 
-@lru_cache(maxsize=1024)
 def _is_valid(written: str, regions: tuple[str, ...]) -> bool:
     """Whether it is a number in one of the regions."""
     for region in regions:

@@ -13,7 +13,7 @@ nearly every id and digest looks random. Of the others these are not used:
 import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from typing_extensions import override
 
@@ -59,6 +59,7 @@ _IN_RE2 = (
 )
 """What RE2 does not have, and what means the same here."""
 
+_BLOCK = r"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _OWN = (
     r"\bsk-[A-Za-z0-9_-]{20,}",
     r"\b(?:gh[oprsu]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,})",
@@ -66,31 +67,29 @@ _OWN = (
     r"\b(?:[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{20,}|xapp-[A-Za-z0-9-]{20,})",
     r"\b(?:dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|hvs\.[A-Za-z0-9_-]{20,}|AGE-SECRET-KEY-1[A-Z0-9]{50,})",
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
-    r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:[\w+/=:,.() \t\r\n\\]|-[\w ])*"
-    r"(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----)?",
-    r"PuTTY-User-Key-File-[23]:[^\0]{0,1000}?Private-Lines: \d+\s[A-Za-z0-9+/=\s]+",
+    rf"-----BEGIN {_BLOCK}(?:(?:[\w+/=:,.() \t\r\n\\]|-[\w ])*-----END {_BLOCK}|(?:\s+[A-Za-z0-9+/=]{{16,}})*)",
+    r"PuTTY-User-Key-File-[23]:(?:[\w+/=:,.() \t\r\n-])*",
     r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{8,})",
     r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})",
 )
 """Shapes of our own. A group is the secret, where not the whole is."""
 
-_PASSWORD = (
+_WORDS = (
     r"pass(?:word|wd|phrase|code|wort)?|pwd|pw|kennwort|mot de passe|mdp|contrase[ñn]a|clave|wachtwoord|parola|senha|"
     r"has[łl]o|l[öo]senord|passord|salasana|heslo|пароль"
 )
 _KEY = r"(?:api|access|secret|private|account|auth|client|signing|encryption)[ _-]?(?:key|token|secret)|secret|token"
 _SAID = compiled(
-    rf"(?i)(?:^|[^\pL\pN])(?:{_PASSWORD})\s(?:is|ist|lautet|est|es|è|é|er|är|on|jest)\s?:?\s?[\"'`]?(\S{{5,128}})"
+    rf"(?i)(?:^|[^\pL\pN])(?:{_WORDS})\s(?:is|ist|lautet|est|es|è|é|er|är|on|jest)\s?:?\s?[\"'`]?(\S{{5,128}})"
 )
-_SET = compiled(
-    rf"(?i)(?:^|[^\pL\pN])(?:{_PASSWORD})[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>]{{5,128}})"
-)
+_SET = compiled(rf"(?i)(?:^|[^\pL\pN])(?:{_WORDS})[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>]{{5,128}})")
 _SET_KEY = compiled(
     rf"(?i)(?:^|[^\pL\pN])(?:{_KEY})[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>,;&]{{8,256}})"
 )
 _AT_THE_END = ".,;:)]}>\"'`&"
 _REFERENCE = re.compile(r"\$|%\(|\{|\*{3}|x{4}|/|\.{3}|env\b|os\.", re.IGNORECASE)
 """How a value begins that only says where the secret is, or that there is none to see."""
+_SHORTEST = 5
 _SIGNS = re.compile(r"[0-9!@#$%^&*?]")
 
 
@@ -98,7 +97,7 @@ def _plugins() -> Iterator[str]:
     """The patterns of detect-secrets, in RE2's words."""
     for name in PLUGINS:
         module, _, plugin = name.partition(".")
-        for pattern in cast("Any", getattr(import_module(f"detect_secrets.plugins.{module}"), plugin)).denylist:
+        for pattern in getattr(import_module(f"detect_secrets.plugins.{module}"), plugin).denylist:
             if _LEFT_OUT not in pattern.pattern:
                 yield _in_re2(pattern)
 
@@ -133,7 +132,7 @@ class Secrets(Recogniser):
         for pattern in self._own:
             for match in pattern.finditer(text):
                 place = match.span(pattern.groups)
-                if not pattern.groups and not match[0].startswith("sk-") or _is_mixed(text[slice(*place)]):
+                if not (pattern.groups or match[0].startswith("sk-")) or _is_mixed(text[slice(*place)]):
                     yield place
         for pattern in self._plugins:
             for match in pattern.finditer(text):
@@ -180,5 +179,5 @@ def _named(text: str) -> Iterator[tuple[int, int]]:
             start, end = match.span(1)
             end = start + len(match[1].rstrip(_AT_THE_END))
             value = text[start:end]
-            if len(value) >= 5 and _is_mixed(value) and not _REFERENCE.match(value):
+            if len(value) >= _SHORTEST and _is_mixed(value) and not _REFERENCE.match(value):
                 yield start, end

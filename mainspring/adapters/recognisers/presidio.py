@@ -1,0 +1,128 @@
+"""Microsoft's presidio-analyzer, for the numbers of more countries: its patterns and checks, without a language model.
+
+It is slower and less sure than our own recognisers, and weighs some 300 MB, so it is an extra and opened only when asked.
+Its own engine is left out: that wants a model of spaCy, and only to look at the words around a find. Nor is anything
+fetched: the list of public suffixes that it checks mail addresses with is the one that comes with its package.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from typing_extensions import override
+
+from mainspring.adapters.recognisers.folding import fold
+from mainspring.adapters.recognisers.overlaps import settled
+from mainspring.errors import SetupError
+from mainspring.ports.recogniser import Found, Recogniser
+
+LANGUAGES = ("en", "de", "es", "fi", "it", "ko", "pl", "sv", "th", "tr")
+"""Where presidio sorts the numbers of a country by language; each is looked for in every text."""
+THRESHOLD = 0.4
+"""How sure it has to be. All telephone numbers have 0.4; what stands below is a guess from the words around."""
+
+_OURS = {
+    "EMAIL_ADDRESS": "email",
+    "CREDIT_CARD": "card",
+    "IBAN_CODE": "iban",
+    "PHONE_NUMBER": "phone",
+    "IP_ADDRESS": "ip",
+}
+_NATIONAL = frozenset(
+    "US_SSN US_ITIN UK_NHS UK_NINO ES_NIF ES_NIE IT_FISCAL_CODE PL_PESEL FI_PERSONAL_IDENTITY_CODE IN_AADHAAR IN_PAN "
+    "SG_NRIC_FIN AU_TFN AU_MEDICARE KR_RRN KR_FRN TH_TNIN SE_PERSONNUMMER DE_TAX_ID DE_SOCIAL_SECURITY CA_SIN TR_NATIONAL_ID "
+    "NG_NIN ZA_ID_NUMBER".split()
+)
+_NOT_PERSONAL = frozenset(
+    "DATE_TIME URL UUID MAC_ADDRESS PERSON LOCATION NRP ORGANIZATION AU_ABN AU_ACN SG_UEN IN_GSTIN IT_VAT_CODE "
+    "SE_ORGANISATIONSNUMMER KR_BRN DE_VAT_ID DE_HANDELSREGISTER".split()
+)
+"""Numbers of companies and times, and what only a language model could tell."""
+_PIECE, _RIM = 10_000, 200
+"""Characters looked at together, and of them those that the next piece has too. Its patterns may take longer than
+linear, so no text is given to it whole."""
+
+
+class Presidio(Recogniser):
+    """Finds what presidio's patterns do."""
+
+    def __init__(self) -> None:
+        """Load the patterns: about a second.
+
+        Raises:
+            SetupError: presidio-analyzer is not installed.
+        """
+        self._recognisers = tuple(_load(_package()))
+        self._kinds = {
+            entity: _kind(entity)
+            for each in self._recognisers
+            for entity in each.get_supported_entities()
+            if entity not in _NOT_PERSONAL
+        }
+
+    @property
+    @override
+    def kinds(self) -> frozenset[str]:
+        return frozenset(self._kinds.values())
+
+    @override
+    def find(self, text: str) -> Iterable[Found]:
+        folded = fold(text)
+        return list(folded.found(settled(self._found(folded.text), len(folded.text))))
+
+    def _found(self, text: str) -> Iterator[Found]:
+        for first in range(0, len(text), _PIECE - _RIM):
+            piece = text[first : first + _PIECE]
+            begin, end = first and _RIM // 2, len(piece) if first + _PIECE >= len(text) else len(piece) - _RIM // 2
+            # What touches the rim may be cut in two; it is whole in the piece before or behind.
+            yield from (
+                Found(kind, first + start, first + stop)
+                for kind, start, stop in self._found_in(piece)
+                if begin <= start < end
+            )
+
+    def _found_in(self, piece: str) -> Iterator[Found]:
+        for each in self._recognisers:
+            results: list[Any] = each.analyze(text=piece, entities=each.get_supported_entities(), nlp_artifacts=None)
+            for result in results or ():
+                if result.score >= THRESHOLD and result.entity_type in self._kinds:
+                    yield Found(self._kinds[result.entity_type], result.start, result.end)
+
+
+def _kind(entity: str) -> str:
+    return _OURS.get(entity) or ("national_id" if entity in _NATIONAL else entity.lower())
+
+
+def _package() -> ModuleType:
+    try:
+        return import_module("presidio_analyzer")
+    except ImportError:
+        raise SetupError(
+            "The package 'presidio-analyzer' is not installed, and its recognisers were asked for. "
+            "Install it with: pip install 'mainspring[presidio]'"
+        ) from None
+
+
+def _load(package: ModuleType) -> Iterator[Any]:
+    """Presidio's recognisers that need no language model, each once."""
+    registry = package.RecognizerRegistry(supported_languages=list(LANGUAGES))
+    registry.load_predefined_recognizers(languages=list(LANGUAGES))
+    seen: set[str] = set()
+    for each in registry.recognizers:
+        is_pattern = isinstance(each, package.PatternRecognizer) or "PHONE_NUMBER" in each.get_supported_entities()
+        if is_pattern and type(each).__name__ not in seen:
+            seen.add(type(each).__name__)
+            if "EMAIL_ADDRESS" in each.get_supported_entities():
+                each.validate_result = _suffix_check()
+            yield each
+
+
+def _suffix_check() -> Callable[[str], bool]:
+    """Presidio's check of a mail address, but with the list that comes with the package."""
+    extract: Any = import_module("tldextract").TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    def has_suffix(address: str) -> bool:
+        return bool(extract(address).fqdn)
+
+    return has_suffix

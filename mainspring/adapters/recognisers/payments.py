@@ -39,7 +39,7 @@ def _length(country: str) -> int:
 
 
 _LENGTHS = {country: _length(country) for country in _COUNTRIES.split()}
-_ACCOUNT = compiled(rf"(?i)\b(?:{'|'.join(_LENGTHS)})\d\d[ .-]?[A-Z0-9]")
+_ACCOUNT = compiled(rf"(?i)\b(?:{'|'.join(_LENGTHS)})\d\d")
 _JOINTS = " \n.-"
 
 

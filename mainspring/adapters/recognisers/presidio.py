@@ -1,6 +1,6 @@
 """Microsoft's presidio-analyzer, for the numbers of more countries: its patterns and checks, without a language model.
 
-It is slower and less sure than our own recognisers, and weighs some 300 MB, so it is an extra and opened only when asked.
+It is slower and less sure than our own recognisers, and weighs some 300 MB, so it is an extra, opened only when asked.
 Its own engine is left out: that wants a model of spaCy, and only to look at the words around a find. Nor is anything
 fetched: the list of public suffixes that it checks mail addresses with is the one that comes with its package.
 """
@@ -17,28 +17,27 @@ from mainspring.adapters.recognisers.overlaps import settled
 from mainspring.errors import SetupError
 from mainspring.ports.recogniser import Found, Recogniser
 
-LANGUAGES = ("en", "de", "es", "fi", "it", "ko", "pl", "sv", "th", "tr")
-"""Where presidio sorts the numbers of a country by language; each is looked for in every text."""
+LANGUAGES = ("en", "es", "it", "pl")
+"""Presidio sorts the numbers of a country by its language; each is looked for in every text."""
 THRESHOLD = 0.4
 """How sure it has to be. All telephone numbers have 0.4; what stands below is a guess from the words around."""
 
 _OURS = {
-    "EMAIL_ADDRESS": "email",
     "CREDIT_CARD": "card",
+    "EMAIL_ADDRESS": "email",
+    "ES_NIE": "national_id",
+    "ES_NIF": "national_id",
     "IBAN_CODE": "iban",
-    "PHONE_NUMBER": "phone",
     "IP_ADDRESS": "ip",
+    "IT_FISCAL_CODE": "national_id",
+    "PHONE_NUMBER": "phone",
+    "PL_PESEL": "national_id",
+    "UK_NHS": "national_id",
+    "US_ITIN": "national_id",
+    "US_SSN": "national_id",
 }
-_NATIONAL = frozenset(
-    "US_SSN US_ITIN UK_NHS UK_NINO ES_NIF ES_NIE IT_FISCAL_CODE PL_PESEL FI_PERSONAL_IDENTITY_CODE IN_AADHAAR IN_PAN "
-    "SG_NRIC_FIN AU_TFN AU_MEDICARE KR_RRN KR_FRN TH_TNIN SE_PERSONNUMMER DE_TAX_ID DE_SOCIAL_SECURITY CA_SIN TR_NATIONAL_ID "
-    "NG_NIN ZA_ID_NUMBER".split()
-)
-_NOT_PERSONAL = frozenset(
-    "DATE_TIME URL UUID MAC_ADDRESS PERSON LOCATION NRP ORGANIZATION AU_ABN AU_ACN SG_UEN IN_GSTIN IT_VAT_CODE "
-    "SE_ORGANISATIONSNUMMER KR_BRN DE_VAT_ID DE_HANDELSREGISTER".split()
-)
-"""Numbers of companies and times, and what only a language model could tell."""
+"""What we call its kinds; others have its own name, in lower case."""
+_NOT_PERSONAL = frozenset({"DATE_TIME", "IT_VAT_CODE", "MAC_ADDRESS", "URL", "UUID"})
 _PIECE, _RIM = 10_000, 200
 """Characters looked at together, and of them those that the next piece has too. Its patterns may take longer than
 linear, so no text is given to it whole."""
@@ -91,7 +90,7 @@ class Presidio(Recogniser):
 
 
 def _kind(entity: str) -> str:
-    return _OURS.get(entity) or ("national_id" if entity in _NATIONAL else entity.lower())
+    return _OURS.get(entity, entity.lower())
 
 
 def _package() -> ModuleType:

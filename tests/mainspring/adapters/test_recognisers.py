@@ -2,7 +2,6 @@
 
 import re
 import sys
-from importlib.util import find_spec
 from itertools import pairwise
 from time import process_time
 
@@ -30,9 +29,6 @@ PERSONAL = {
 }
 SECRET = "My token is [[ghp" + "_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8]]."
 ALL = open_recognisers({"ticket": r"\bT-\d{6}\b"})
-needs_presidio = pytest.mark.skipif(
-    find_spec("presidio_analyzer") is None, reason="the extra 'presidio' is not installed: it weighs some 300 MB"
-)
 
 
 class TestPersonal(RecogniserContract):
@@ -73,19 +69,6 @@ class TestTogether(RecogniserContract):
     @pytest.fixture
     def examples(self) -> dict[str, str]:
         return {**PERSONAL, "secret": SECRET, "ticket": "See [[T-004411]]."}
-
-
-@needs_presidio
-class TestPresidio(RecogniserContract):
-    @pytest.fixture
-    def recogniser(self) -> Recogniser:
-        from mainspring.adapters.recognisers.presidio import Presidio
-
-        return Presidio()
-
-    @pytest.fixture
-    def examples(self) -> dict[str, str]:
-        return {kind: text for kind, text in PERSONAL.items() if kind != "national_id"}
 
 
 def found(text: str, recogniser: Recogniser = ALL) -> list[tuple[str, str]]:
@@ -239,14 +222,6 @@ def test_presidio_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SetupError, match=re.escape("pip install 'mainspring[presidio]'")):
         open_recognisers(presidio=True)
-
-
-@needs_presidio
-def test_presidio_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Presidio looks up no list of suffixes in the net."""
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("something was fetched"))
-
-    assert found("Write to ana@example.com", open_recognisers(presidio=True)) == [("email", "ana@example.com")]
 
 
 SNIPPETS = st.sampled_from(

@@ -10,7 +10,7 @@ from benchmarks.recognisers.score import pieces, score, time_per_kb
 from mainspring.adapters.recognisers import KINDS, open_recognisers
 from mainspring.ports.recogniser import Recogniser
 
-SETS = {"Labelled before the code": "labelled.yaml", "Labelled after it": "unseen.yaml"}
+SETS = {"Texts it was made with": "labelled.yaml", "Texts written afterwards": "unseen.yaml"}
 
 
 def measure(name: str, recogniser: Recogniser, kinds: frozenset[str]) -> page.Measured:

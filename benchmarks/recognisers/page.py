@@ -8,24 +8,28 @@ from benchmarks.report import table
 
 PAGE = ROOT / "docs" / "recognisers.md"
 TARGET = 5.0
-NOTE = (
-    "<!-- Written by `make bench-recognisers`. Do not edit: benchmarks/recognisers/page.py has the words, a run the "
-    "numbers. -->"
-)
-ABOUT = """
+NOTE = "<!-- Written by `make bench-recognisers`. Do not edit: benchmarks/recognisers/page.py has the words. -->"
+KINDS = {
+    "card": "a card number: how a network's cards begin, their length, the check digit",
+    "email": "an address of mail, also written `ana [at] example [dot] org`",
+    "iban": "a bank account: its country's length, the check digits",
+    "ip": "the address of a machine, IPv4 or IPv6",
+    "national_id": (
+        "a tax, health or identity number of a person in one of some twenty countries: its check digits, and where "
+        "these say little, a word before it such as `SSN`"
+    ),
+    "phone": (
+        "a telephone number with its country code; without one, of the United States, Great Britain, Germany, France, "
+        "Spain, Italy or the Netherlands, by the numbering plan"
+    ),
+    "secret": "a key or token of known shape, a private key, what follows `password:` and the like",
+}
+ABOUT = f"""
 `make bench-recognisers` looks for personal data and secrets in labelled texts: tickets, mails, chats, log lines and JSON
 as tools give it, in some fifteen languages, many of them with nothing in them but what looks like it. A find counts
 where it has the kind and both ends of the label. All numbers are made up, or published by their owners for tests.
 
-| Kind | What it is, and how it is known |
-| --- | --- |
-| `card` | a card number: how a network's cards begin, their length, the check digit |
-| `email` | an address of mail, also written `ana [at] example [dot] org` |
-| `iban` | a bank account: its country's length, the check digits |
-| `ip` | the address of a machine, IPv4 or IPv6 |
-| `national_id` | a tax, health or identity number of a person in one of twenty countries: its check digits, and where these say little, a word before it such as `SSN` |
-| `phone` | a telephone number with its country code; without one, of the United States, Great Britain, Germany, France, Spain, Italy or the Netherlands, by the numbering plan |
-| `secret` | a key or token of known shape, a private key, what follows `password:` and the like |
+{table(("Kind", "What it is, and how it is known"), [(f"`{kind}`", text) for kind, text in KINDS.items()])}
 
 A text is looked at as it reads: full-width digits, no-break spaces, invisible characters and the escapes of JSON hide
 nothing. All patterns are RE2's, so the time grows with the length of the text, whatever a stranger writes in it.
@@ -34,9 +38,9 @@ nothing. All patterns are RE2's, so the time grows with the length of the text, 
 or read backwards; nor a password that nothing nearby calls one.
 """
 READ = """
-`benchmarks/recognisers/labelled.yaml` was written before the code, which was then put right where it failed there, so
-it shows what is meant to work. `unseen.yaml` was written afterwards, and nothing was changed for it: it is the better
-guess at texts of yours. Both are by the same authors, and small.
+`benchmarks/recognisers/labelled.yaml` was written before the code, its last part after it, and the code was put right
+twice where it failed there: so it shows what is meant to work. `unseen.yaml` was written last, and nothing was changed
+for it: it is the better guess at texts of yours. Both are by the same authors, and small.
 """
 
 

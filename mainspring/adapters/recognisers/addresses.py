@@ -49,7 +49,12 @@ def find_machines(text: str) -> Iterator[Found]:
     for match in _FOUR.finditer(text):
         start, end = match.span()
         before = text[max(0, start - 12) : start]
-        if stands_alone(text, start, end) and not before.endswith(("-v", "#")) and not _VERSION.search(before):
+        if (
+            stands_alone(text, start, end)
+            and not before.endswith(("-v", "#"))
+            and text[end : end + 1] != "@"
+            and not _VERSION.search(before)
+        ):
             with suppress(ValueError):
                 if IPv4Address(match[0]).packed[0] not in _NOBODY:
                     yield Found("ip", start, end)

@@ -28,6 +28,8 @@ def _plain(code: int) -> str:
         return "\ufffd"  # half a character: no encoding has it
     if (digit := unicodedata.decimal(one, None)) is not None:
         return str(digit)
+    if one in "\u00b7\u2022\u2219\u22c5":
+        return "."
     category = unicodedata.category(one)
     if category == "Pd" or one == "\u2212":
         return "-"

@@ -21,7 +21,7 @@ _NETWORKS = (
 )
 """How the numbers of a network begin, and their lengths; the likeliest first."""
 _SHORTEST, _LONGEST = 14, 19
-_RUN = compiled(r"\d(?:[ \t\n._-]{0,2}\d)*")
+_RUN = compiled(r"\d(?:[ \t\n./_-]{0,3}\d)*")
 _GROUP = re.compile(r"\d+")
 _UUID = re.compile(r"\d{8}-(?:\d{4}-){3}\d{12}")
 

@@ -27,7 +27,7 @@ _GROUPED = compiled(
 _TOLD = compiled(r"[(]?\d(?:[ ()./-]{0,3}\d){6,14}")
 _WORDS = compiled(
     r"(?i)\b(?:phone|telephone|tel|mobile|cell|call|fax|sms|whatsapp|text me|landline|telefon|handy|mobil|rufnummer|"
-    r"ruf|festnetz|anrufen|t[eé]l[eé]phone|portable|appelez|appelle|joindre|tel[eé]fono|m[oó]vil|celular|ll[aá]m[ae]me|"
+    r"ruf|festnetz|anrufen|t[eé]l[eé]phone|portable|appelez|appelle|joindre|tel[eé]fono|fijo|m[oó]vil|celular|ll[aá]m[ae]me|"
     r"cellulare|chiami|bel|bellen|telefoon|mobiel|mobiele|telemóvel|telefone|puhelin|mobilen)(?:_?(?:number|no|nr))?\b"
 )
 _AFTER = 20

@@ -7,6 +7,7 @@ nearly every id and digest looks random. Of the others these are not used:
 * IPPublicDetector: an address of a machine is no secret; it is the kind `ip`.
 * JwtTokenDetector: it leaves out the signature. `_OWN` has the whole token.
 * PrivateKeyDetector: it finds the first line alone. `_OWN` has the whole block.
+* BasicAuthDetector: it wants a user before the password. `_OWN` does not.
 * Artifactory's `AP…`: it takes words in capitals for passwords.
 """
 
@@ -28,7 +29,6 @@ PLUGINS = (
     "artifactory.ArtifactoryDetector",
     "aws.AWSKeyDetector",
     "azure_storage_key.AzureStorageKeyDetector",
-    "basic_auth.BasicAuthDetector",
     "cloudant.CloudantDetector",
     "discord.DiscordBotTokenDetector",
     "github_token.GitHubTokenDetector",
@@ -70,6 +70,8 @@ _OWN = (
     rf"-----BEGIN {_BLOCK}(?:(?:[\w+/=:,.() \t\r\n\\]|-[\w ])*-----END {_BLOCK}|(?:\s+[A-Za-z0-9+/=]{{16,}})*)",
     r"PuTTY-User-Key-File-[23]:(?:[\w+/=:,.() \t\r\n-])*",
     r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{8,})",
+    r"://[^\s:/@]{0,64}:([^\s/@]{3,128})@",
+    r"(?i)\bset-cookie\s{0,3}:\s{0,3}[\w.-]{1,64}=([^;\s\"']{16,})",
     r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})",
 )
 """Shapes of our own. A group is the secret, where not the whole is."""
@@ -79,10 +81,10 @@ _WORDS = (
     r"has[łl]o|l[öo]senord|passord|salasana|heslo|пароль"
 )
 _KEY = r"(?:api|access|secret|private|account|auth|client|signing|encryption)[ _-]?(?:key|token|secret)|secret|token"
-_SAID = compiled(
-    rf"(?i)(?:^|[^\pL\pN])(?:{_WORDS})\s(?:is|ist|lautet|est|es|è|é|er|är|on|jest)\s?:?\s?[\"'`]?(\S{{5,128}})"
-)
-_SET = compiled(rf"(?i)(?:^|[^\pL\pN])(?:{_WORDS})[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>]{{5,128}})")
+_BEFORE = rf"(?i)(?:^|[^\pL\pN])(?:{_WORDS})"
+_SAID = compiled(rf"{_BEFORE}(?:\s(?:is|ist|lautet|est|es|è|é|er|är|on|jest)|['’]s)\s?:?\s?[\"'`]?(\S{{5,128}})")  # noqa: RUF001
+_SET = compiled(rf"{_BEFORE}[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>]{{5,128}})")
+_BESIDE = compiled(rf"{_BEFORE}\s[\"'`]?([^\s\"'`<>]{{5,128}})")
 _SET_KEY = compiled(
     rf"(?i)(?:^|[^\pL\pN])(?:{_KEY})[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"'`]?([^\s\"'`<>,;&]{{8,256}})"
 )
@@ -172,12 +174,19 @@ def _is_mixed(value: str) -> bool:
     return bool(_SIGNS.search(value)) and any(one.isalpha() for one in value)
 
 
+def _is_random(value: str) -> bool:
+    """Whether nobody would write a word so: with letters, a digit and a sign that is no stop."""
+    return any(map(str.isdigit, value)) and any(one in "!@#$%^&*?_+=~" for one in value)
+
+
 def _named(text: str) -> Iterator[tuple[int, int]]:
     """What follows a word that says it is secret."""
-    for pattern in (_SAID, _SET, _SET_KEY):
+    for pattern in (_SAID, _SET, _SET_KEY, _BESIDE):
         for match in pattern.finditer(text):
             start, end = match.span(1)
             end = start + len(match[1].rstrip(_AT_THE_END))
             value = text[start:end]
-            if len(value) >= _SHORTEST and _is_mixed(value) and not _REFERENCE.match(value):
+            if len(value) < _SHORTEST or not _is_mixed(value) or _REFERENCE.match(value):
+                continue
+            if pattern is not _BESIDE or _is_random(value):
                 yield start, end

@@ -25,9 +25,9 @@ KINDS = {
     "secret": "a key or token of known shape, a private key, what follows `password:` and the like",
 }
 ABOUT = f"""
-`make bench-recognisers` looks for personal data and secrets in labelled texts: tickets, mails, chats, log lines and JSON
-as tools give it, in some fifteen languages, many of them with nothing in them but what looks like it. A find counts
-where it has the kind and both ends of the label. All numbers are made up, or published by their owners for tests.
+`make bench-recognisers` looks for personal data and secrets in labelled texts: tickets, mails, chats, log lines and
+JSON as tools give it, in some fifteen languages, many of them with nothing in them but what looks like it. A find
+counts where it has the kind and both ends of the label. All numbers are made up, or published for tests.
 
 {table(("Kind", "What it is, and how it is known"), [(f"`{kind}`", text) for kind, text in KINDS.items()])}
 

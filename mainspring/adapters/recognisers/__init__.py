@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing_extensions import override
 
 from mainspring.adapters.recognisers import personal, secrets
-from mainspring.adapters.recognisers.overlaps import settled
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.adapters.recognisers.patterns import Patterns
 from mainspring.adapters.recognisers.personal import Personal
 from mainspring.adapters.recognisers.secrets import Secrets
@@ -21,10 +21,10 @@ KINDS = personal.KINDS | secrets.KINDS
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
-class _Together(Recogniser):
+class _Together(FoldingRecogniser):
     """Several recognisers as one. Where two find the same, the longer find counts, and of equals the earlier's."""
 
-    def __init__(self, recognisers: Sequence[Recogniser]) -> None:
+    def __init__(self, recognisers: Sequence[FoldingRecogniser]) -> None:
         self._recognisers = tuple(recognisers)
 
     @property
@@ -33,8 +33,8 @@ class _Together(Recogniser):
         return frozenset[str]().union(*(each.kinds for each in self._recognisers))
 
     @override
-    def find(self, text: str) -> Iterable[Found]:
-        return settled((found for each in self._recognisers for found in each.find(text)), len(text))
+    def find_folded(self, text: str) -> Iterable[Found]:
+        return (found for each in self._recognisers for found in each.find_folded(text))
 
 
 def open_recognisers(patterns: Mapping[str, str] = _NONE, presidio: bool = False) -> Recogniser:
@@ -43,7 +43,7 @@ def open_recognisers(patterns: Mapping[str, str] = _NONE, presidio: bool = False
     Raises:
         SetupError: a pattern or the name of its kind is wrong, or presidio-analyzer is not installed.
     """
-    recognisers: list[Recogniser] = [Patterns(patterns, KINDS), Secrets(), Personal()]
+    recognisers: list[FoldingRecogniser] = [Patterns(patterns, KINDS), Secrets(), Personal()]
     if presidio:
         from mainspring.adapters.recognisers.presidio import Presidio
 

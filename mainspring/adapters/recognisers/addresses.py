@@ -11,9 +11,10 @@ from mainspring.ports.recogniser import Found
 
 # Letters of scripts that put blanks between words: in Japanese what is said goes on right behind an address.
 _LETTERS = r"\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}\p{Devanagari}"
-_HOST = rf"[{_LETTERS}\pN](?:[{_LETTERS}\pN-]{{0,61}}[{_LETTERS}\pN])?"
-_NAME = rf"[{_LETTERS}\pN](?:[{_LETTERS}\pN._%+'-]{{0,63}})?"
+_HOST = rf"[{_LETTERS}\pN](?:[{_LETTERS}\pN-]*[{_LETTERS}\pN])?"
+_NAME = rf"[{_LETTERS}\pN][{_LETTERS}\pN._%+'-]*"
 _MAIL = compiled(rf"{_NAME}@(?:{_HOST}\.)+[{_LETTERS}]{{2,24}}")
+_AT = compiled(r"(?i)[\[({<] ?(?:at|arroba|chez|chiocciola|@) ?[\])}>]")
 _SPELLED = compiled(
     rf"(?i){_NAME} ?[\[({{<] ?(?:at|arroba|chez|chiocciola|@) ?[\])}}>] ?{_HOST}"
     rf"(?:(?:\.| ?[\[({{<] ?(?:dot|punkt|punto|point|ponto|\.) ?[\])}}>] ?){_HOST}){{0,4}}"
@@ -40,7 +41,7 @@ def find_mails(text: str) -> Iterator[Found]:
         is_user = _REPOSITORY.match(text, start) or _IN_ADDRESS.search(text, max(0, start - 128), start)
         if not is_user and not match[0].lower().endswith(_FILES) and not _GOES_ON.match(text, end):
             yield Found("email", start, end)
-    for match in _SPELLED.finditer(text):
+    for match in _SPELLED.finditer(text) if _AT.search(text) else ():
         yield Found("email", *match.span())
 
 

@@ -8,12 +8,16 @@ inside another. A find in the folded text is told by its place in the original.
 
 import re
 import unicodedata
+from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from mainspring.ports.recogniser import Found
+from typing_extensions import override
+
+from mainspring.adapters.recognisers.overlaps import settled
+from mainspring.ports.recogniser import Found, Recogniser
 
 _FOLDED = (range(0x80, 0x3400), range(0xA000, 0xAC00), range(0xF900, 0x11000), range(0x1D400, 0x1D800))
 """Where characters stand that look like others: full-width, of other scripts' digits, letters of mathematics."""
@@ -52,6 +56,8 @@ def _unseen() -> str:
 
 
 _TABLE = _table()
+_SEEN_TABLE = {**_TABLE, **dict.fromkeys(map(ord, _unseen()))}
+"""Likewise, and nothing for what is not seen."""
 _OTHER = re.compile(rf"[{re.escape(_unseen())}]+|\\+(?:[nrt]|u[0-9A-Fa-f]{{4}})|%40|%2[Bb]")
 _ESCAPES = {"%40": "@", "%2b": "+"}
 
@@ -87,9 +93,10 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """The text as it reads."""
-    plain = text if text.isascii() else text.translate(_TABLE)
-    if (plain.isascii() and "\\" not in plain and "%" not in plain) or not _OTHER.search(plain):
-        return Folded(plain)
+    seen = text if text.isascii() else text.translate(_SEEN_TABLE)
+    if len(seen) == len(text) and "\\" not in text and "%" not in text:
+        return Folded(seen)
+    plain = text.translate(_TABLE)
     parts: list[str] = []
     folded, starts, widths = list[int](), list[int](), list[int]()
     length, last = 0, 0
@@ -119,3 +126,16 @@ def _read(escape: str) -> str:
         return ""
     escape = escape.lstrip("\\")
     return _plain(int(escape[1:], 16)) if escape[0] == "u" else "\n"
+
+
+class FoldingRecogniser(Recogniser):
+    """A recogniser that looks at folded texts. Where there are several, a text is folded once for all."""
+
+    @abstractmethod
+    def find_folded(self, text: str) -> Iterable[Found]:
+        """What is in a folded text, in any order; finds may overlap, and the surer of them come first."""
+
+    @override
+    def find(self, text: str) -> Iterable[Found]:
+        folded = fold(text)
+        return list(folded.found(settled(self.find_folded(folded.text), len(folded.text))))

@@ -7,15 +7,14 @@ from typing import Any
 from typing_extensions import override
 
 from mainspring.adapters.recognisers.compiled import compiled
-from mainspring.adapters.recognisers.folding import fold
-from mainspring.adapters.recognisers.overlaps import settled
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.errors import SetupError
-from mainspring.ports.recogniser import Found, Recogniser
+from mainspring.ports.recogniser import Found
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
-class Patterns(Recogniser):
+class Patterns(FoldingRecogniser):
     """Finds what a pattern matches. Where it has a group, only that group is the find."""
 
     def __init__(self, patterns: Mapping[str, str], taken: frozenset[str] = frozenset()) -> None:
@@ -32,15 +31,12 @@ class Patterns(Recogniser):
         return frozenset(self._patterns)
 
     @override
-    def find(self, text: str) -> Iterable[Found]:
-        folded = fold(text)
-        finds = [
-            Found(kind, *match.span(pattern.groups))
-            for kind, pattern in self._patterns.items()
-            for match in pattern.finditer(folded.text)
-            if match.end(pattern.groups) > match.start(pattern.groups) >= 0
-        ]
-        return list(folded.found(settled(finds, len(folded.text))))
+    def find_folded(self, text: str) -> Iterable[Found]:
+        for kind, pattern in self._patterns.items():
+            for match in pattern.finditer(text):
+                start, end = match.span(pattern.groups)
+                if end > start >= 0:  # a group may have taken no part
+                    yield Found(kind, start, end)
 
 
 def _checked(kind: str, pattern: str, taken: frozenset[str]) -> Any:

@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from typing_extensions import override
 
 from mainspring.adapters.recognisers import addresses, payments, phones
-from mainspring.adapters.recognisers.folding import fold
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.adapters.recognisers.national_ids import find_national_ids
-from mainspring.adapters.recognisers.overlaps import settled
-from mainspring.ports.recogniser import Found, Recogniser
+from mainspring.ports.recogniser import Found
 
 KINDS = frozenset({"card", "email", "iban", "ip", "national_id", "phone"})
 
 
-class Personal(Recogniser):
+class Personal(FoldingRecogniser):
     """Finds personal data by shape, check digits and numbering plans."""
 
     def __init__(self, regions: tuple[str, ...] = phones.REGIONS) -> None:
@@ -30,15 +29,10 @@ class Personal(Recogniser):
         return KINDS
 
     @override
-    def find(self, text: str) -> Iterable[Found]:
-        folded = fold(text)
-        plain = folded.text
-        finds = (
-            *payments.find_cards(plain),
-            *payments.find_accounts(plain),
-            *find_national_ids(plain),
-            *addresses.find_mails(plain),
-            *addresses.find_machines(plain),
-            *phones.find_phones(plain, self._regions),
-        )
-        return list(folded.found(settled(finds, len(plain))))
+    def find_folded(self, text: str) -> Iterable[Found]:
+        yield from payments.find_cards(text)
+        yield from payments.find_accounts(text)
+        yield from find_national_ids(text)
+        yield from addresses.find_mails(text)
+        yield from addresses.find_machines(text)
+        yield from phones.find_phones(text, self._regions)

@@ -12,10 +12,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from mainspring.adapters.recognisers.folding import fold
-from mainspring.adapters.recognisers.overlaps import settled
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.errors import SetupError
-from mainspring.ports.recogniser import Found, Recogniser
+from mainspring.ports.recogniser import Found
 
 LANGUAGES = ("en", "es", "it", "pl")
 """Presidio sorts the numbers of a country by its language; each is looked for in every text."""
@@ -43,7 +42,7 @@ _PIECE, _RIM = 10_000, 200
 linear, so no text is given to it whole."""
 
 
-class Presidio(Recogniser):
+class Presidio(FoldingRecogniser):
     """Finds what presidio's patterns do."""
 
     def __init__(self) -> None:
@@ -66,11 +65,7 @@ class Presidio(Recogniser):
         return frozenset(self._kinds.values())
 
     @override
-    def find(self, text: str) -> Iterable[Found]:
-        folded = fold(text)
-        return list(folded.found(settled(self._found(folded.text), len(folded.text))))
-
-    def _found(self, text: str) -> Iterator[Found]:
+    def find_folded(self, text: str) -> Iterable[Found]:
         for first in range(0, len(text), _PIECE - _RIM):
             piece = text[first : first + _PIECE]
             begin, end = first and _RIM // 2, len(piece) if first + _PIECE >= len(text) else len(piece) - _RIM // 2

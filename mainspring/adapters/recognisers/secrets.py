@@ -19,9 +19,8 @@ from typing import Any
 from typing_extensions import override
 
 from mainspring.adapters.recognisers.compiled import compiled
-from mainspring.adapters.recognisers.folding import fold
-from mainspring.adapters.recognisers.overlaps import settled
-from mainspring.ports.recogniser import Found, Recogniser
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
+from mainspring.ports.recogniser import Found
 
 KINDS = frozenset({"secret"})
 
@@ -111,7 +110,7 @@ def _in_re2(pattern: re.Pattern[str]) -> str:
     return f"(?i){written}" if pattern.flags & re.IGNORECASE else written
 
 
-class Secrets(Recogniser):
+class Secrets(FoldingRecogniser):
     """Finds keys, tokens and passwords."""
 
     def __init__(self) -> None:
@@ -125,10 +124,8 @@ class Secrets(Recogniser):
         return KINDS
 
     @override
-    def find(self, text: str) -> Iterable[Found]:
-        folded = fold(text)
-        finds = (Found("secret", *place) for place in self._places(folded.text))
-        return list(folded.found(settled(finds, len(folded.text))))
+    def find_folded(self, text: str) -> Iterable[Found]:
+        return (Found("secret", *place) for place in self._places(text))
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
         for pattern in self._own:

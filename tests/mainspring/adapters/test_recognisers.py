@@ -6,10 +6,11 @@ from itertools import pairwise
 from time import process_time
 
 import pytest
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mainspring.adapters.recognisers import KINDS, open_recognisers
+from mainspring.adapters.recognisers import KINDS, open_recognisers, secrets
 from mainspring.adapters.recognisers.folding import fold
 from mainspring.adapters.recognisers.overlaps import settled
 from mainspring.adapters.recognisers.patterns import Patterns
@@ -288,3 +289,54 @@ def test_time_is_linear(piece: str) -> None:
         times.append(process_time() - began)
 
     assert times[1] < 24 * max(times[0], 0.005)
+
+
+def test_every_plugin() -> None:
+    """Each plugin of detect-secrets is used, or left out with a reason."""
+    left_out = {
+        "basic_auth.BasicAuthDetector",
+        "high_entropy_strings.Base64HighEntropyString",
+        "high_entropy_strings.HexHighEntropyString",
+        "ip_public.IPPublicDetector",
+        "jwt.JwtTokenDetector",
+        "keyword.KeywordDetector",
+        "private_key.PrivateKeyDetector",
+    }
+    there = {
+        f"{plugin.__module__.removeprefix('detect_secrets.plugins.')}.{plugin.__name__}"
+        for plugin in get_mapping_from_secret_type_to_class().values()
+    }
+
+    assert there == {*secrets.PLUGINS, *left_out}
+    assert all(name.partition(".")[2] in str(secrets.__doc__) for name in left_out if "entropy" not in name)
+
+
+LETTERS = "a8Kd92LmQz71XcVb04NwErTyUiOp56GhJk3FqS8dZx"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "glpat-" + LETTERS[:20],
+        "glagent-" + LETTERS + LETTERS[:20],
+        "github_pat_" + LETTERS,
+        "gho_" + LETTERS[:36],
+        "xoxb-" + "2048573910-4839201745-" + LETTERS[:20],
+        "SG." + LETTERS[:22] + "." + LETTERS + "x",
+        "npm_" + LETTERS[:36],
+        "AIza" + LETTERS[:35],
+        "sk_live_" + LETTERS[:24],
+        "sk-ant-" + LETTERS,
+        "pypi-AgEIcHlwaS5vcmc" + LETTERS * 2,
+        "123456789:" + LETTERS[:35],
+        "SK" + "9d1c7a4e22b84f6ca0e5b7d2a4f8c1e3",
+        "9d1c7a4e22b84f6ca0e5b7d2a4f8c1e3" + "-us12",
+        "hvs." + LETTERS,
+        "https://hooks.slack.com" + "/services/T00000000/B00000000/XXXXXXXXXXXXXXXX",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "token {} .", '{{"value":"{}"}}', "X={};", "\u200b{}\n"])
+def test_tokens(token: str, around: str) -> None:
+    """Tokens of known shape are found whole, wherever they stand."""
+    assert found(around.format(token)) == [("secret", token)]

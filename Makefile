@@ -7,10 +7,10 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards lock clean distclean
+.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards bench-recognisers lock clean distclean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-16s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
 
 env: $(STAMP) ## make .venv from requirements.lock
 
@@ -53,6 +53,9 @@ bench-sleep: $(STAMP) ## measure 1,000 runs that wait for approval (N=10000 for 
 
 bench-guards: $(STAMP) ## play AgentDojo's attacks against the rules (SUITES=banking,workspace,slack,travel)
 	@exec $(BIN)/python -m benchmarks.dojo --suites "$(SUITES)"
+
+bench-recognisers: $(STAMP) ## look for personal data and secrets in labelled texts
+	@exec $(BIN)/python -m benchmarks.recognisers
 
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
 # The machine's own package configuration stays out: the lock names versions and hashes, no index. Of the extras,

@@ -314,7 +314,11 @@ def open_guards(project: Project, settings: Settings) -> Guards:
     rules = [rule for spec in specs for rule in assemble(spec.rule_texts).rules]
     check_kinds(rules, recogniser.kinds)
     tokens = any(rule.way == "token" for rule in rules)
-    key = read_token_key(settings.token_key, settings.token_file) if tokens or settings.token_key or settings.token_file.exists() else b""
+    key = (
+        read_token_key(settings.token_key, settings.token_file)
+        if tokens or settings.token_key or settings.token_file.exists()
+        else b""
+    )
     return Guards(project.tools, project.checks, recogniser, key)
 
 

@@ -22,7 +22,9 @@ def read_token_key(given: str, file: Path) -> bytes:
         return bytes.fromhex(text.strip())
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it holds no key of 64 hex characters"
-        raise SetupError(f"the key file {str(file)!r} cannot be used: {why}. Set MAINSPRING_TOKEN_KEY instead.") from None
+        raise SetupError(
+            f"the key file {str(file)!r} cannot be used: {why}. Set MAINSPRING_TOKEN_KEY instead."
+        ) from None
 
 
 def _made(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""The recogniser port: anything that finds personal data or secrets in a text."""
+"""The recogniser port: where a text holds personal data or secrets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Found(NamedTuple):
-    """A find: its kind, and the characters from `start` up to `end`."""
+    """A place in a text: of which kind it is, and from where to where in characters, the end not included."""
 
     kind: str
     start: int
@@ -14,16 +14,19 @@ class Found(NamedTuple):
 
 
 class Recogniser(ABC):
-    """Finds kinds of data in texts. It keeps nothing, and serves many runs at once."""
+    """Finds places in texts. It is asked for every text of a run, so it is quick, and it knows nothing but the text."""
 
     @property
     @abstractmethod
     def kinds(self) -> frozenset[str]:
-        """Every kind that it can find."""
+        """The kinds it can find: lower-case names such as `card`."""
 
     @abstractmethod
     def find(self, text: str) -> Iterable[Found]:
-        """What is in a text. Never raises; takes time linear in the text."""
+        """What is in a text, sorted, and none overlapping another.
+
+        Never raises, whatever the text is, and takes time linear in its length: a stranger may have written it.
+        """
 
 
 class Nothing(Recogniser):

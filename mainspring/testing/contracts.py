@@ -13,7 +13,9 @@ Test side only. The suites need pytest with pytest-asyncio in its automatic mode
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
@@ -24,6 +26,7 @@ from mainspring.core.spec import ToolSpec
 from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory, Note
 from mainspring.ports.model import Model, ModelReply, ModelRequest
+from mainspring.ports.recogniser import Found, Recogniser
 
 FIND_ORDER = ToolSpec(
     name="find_order",
@@ -271,6 +274,75 @@ _MINUTE, _HOUR = 60, 3_600
 
 def _allowance(key: str, at_most: int, *, every: int = _HOUR) -> Allowance:
     return Allowance(key=key, at_most=at_most, every=every)
+
+
+class RecogniserContract:
+    """What every `Recogniser` must do. Override `recogniser`, and `examples` with what it finds.
+
+    An example is a text with one find in it, between `[[` and `]]`; each kind needs one.
+    """
+
+    @pytest.fixture
+    def recogniser(self) -> Recogniser:
+        """The recogniser to test."""
+        raise NotImplementedError("override the fixture `recogniser` with the recogniser to test")
+
+    @pytest.fixture
+    def examples(self) -> dict[str, str]:
+        """For each kind a text with one find in it: `{"card": "paid with [[4111 1111 1111 1111]]"}`."""
+        raise NotImplementedError("override the fixture `examples` with a text for each kind")
+
+    def test_kinds(self, recogniser: Recogniser) -> None:
+        """Kinds have lower-case names that can stand in a file of rules."""
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,31}", kind) for kind in recogniser.kinds)
+
+    def test_finds(self, recogniser: Recogniser, examples: dict[str, str]) -> None:
+        """What is in a text is found, from its first character to its last."""
+        for kind, example in examples.items():
+            text, start, end = _marked(example)
+            assert list(recogniser.find(text)) == [Found(kind, start, end)], kind
+
+    def test_only_own_kinds(self, recogniser: Recogniser, examples: dict[str, str]) -> None:
+        """A find is of one of the kinds that are said."""
+        assert examples.keys() <= recogniser.kinds
+
+    def test_places_in_the_original(self, recogniser: Recogniser, examples: dict[str, str]) -> None:
+        """Places count the characters of the text as given, also behind those that nobody sees or of more bytes."""
+        for kind, example in examples.items():
+            text, start, end = _marked(f"Gr\u00fc\u00dfe \U0001f600\u200b\u200d \u00e9\n{example}\n\u200b\U0001f600")
+            assert Found(kind, start, end) in recogniser.find(text), kind
+
+    def test_several(self, recogniser: Recogniser, examples: dict[str, str]) -> None:
+        """Several finds come in order, and none overlaps another."""
+        text = "\n\n".join(_marked(example)[0] for example in examples.values()) * 2
+        finds = list(recogniser.find(text))
+        assert finds == sorted(finds, key=lambda find: find.start)
+        assert all(one.end <= other.start for one, other in pairwise(finds))
+        assert all(0 <= find.start < find.end <= len(text) for find in finds)
+
+    def test_again(self, recogniser: Recogniser, examples: dict[str, str]) -> None:
+        """The same text again gives the same finds."""
+        for example in examples.values():
+            assert list(recogniser.find(example)) == list(recogniser.find(example))
+
+    @pytest.mark.parametrize(
+        "text", ["", " ", "\0", "\ud800", "\u200b" * 9, "\\", "\\u0", "%4", "[](){}*+?.^$|\\u0030"]
+    )
+    def test_any_text(self, recogniser: Recogniser, text: str) -> None:
+        """No text is too strange, and where there is nothing, nothing is found."""
+        assert list(recogniser.find(text)) == []
+
+    def test_ordinary_text(self, recogniser: Recogniser) -> None:
+        """In an ordinary text nothing is found."""
+        text = "Order 1042-7781 of 2025-03-14, 10:11:12, 2 pieces at 19.90 EUR, version 3.11.7. It never arrived."
+        assert list(recogniser.find(text)) == []
+
+
+def _marked(example: str) -> tuple[str, int, int]:
+    """The text of an example, and from where to where its find goes."""
+    before, _, rest = example.partition("[[")
+    inside, _, after = rest.partition("]]")
+    return before + inside + after, len(before), len(before) + len(inside)
 
 
 def _usable(reply: ModelReply) -> bool:

@@ -1,0 +1,38 @@
+"""Personal data that has a shape: addresses, cards, accounts, telephone numbers, national numbers.
+
+Not the names of persons, nor where they live: these have no shape, and no pattern finds them. Who needs them found
+asks a model, or takes `presidio.py` with a model of the language.
+"""
+
+from collections.abc import Iterable
+
+from typing_extensions import override
+
+from mainspring.adapters.recognisers import addresses, payments, phones
+from mainspring.adapters.recognisers.folding import FoldingRecogniser
+from mainspring.adapters.recognisers.national_ids import find_national_ids
+from mainspring.ports.recogniser import Found
+
+KINDS = frozenset({"card", "email", "iban", "ip", "national_id", "phone"})
+
+
+class Personal(FoldingRecogniser):
+    """Finds personal data by shape, check digits and numbering plans."""
+
+    def __init__(self, regions: tuple[str, ...] = phones.REGIONS) -> None:
+        """Find telephone numbers without a country code in these regions (`DE`, `US` …)."""
+        self._regions = regions
+
+    @property
+    @override
+    def kinds(self) -> frozenset[str]:
+        return KINDS
+
+    @override
+    def find_folded(self, text: str) -> Iterable[Found]:
+        yield from payments.find_cards(text)
+        yield from payments.find_accounts(text)
+        yield from find_national_ids(text)
+        yield from addresses.find_mails(text)
+        yield from addresses.find_machines(text)
+        yield from phones.find_phones(text, self._regions)

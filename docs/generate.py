@@ -56,7 +56,7 @@ SETTINGS = {
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
     "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
     "without it `payloads` in the state folder",
-    "patterns": "more recognisers: RE2 patterns by the kind of what they find, such as `employee = 'E-[0-9]{6}'` in a table",
+    "patterns": "more recognisers: RE2 patterns by the kind of what they find, such as `{employee = 'E-[0-9]{6}'}`",
     "presidio": "whether presidio finds personal data too (extra `presidio`)",
     "token_key": "64 hex characters that tokens are made with; workers on several machines need the same. Without it, "
     "`token.key` in the state folder",

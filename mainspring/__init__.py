@@ -4,6 +4,7 @@ This front door holds what an author writes with. It loads no provider, no LangG
 no worker; those are named submodules: `mainspring.serve`, `mainspring.testing`, `mainspring.ports`.
 """
 
+from mainspring.core.facts import Facts
 from mainspring.core.tool import Context, Tool, tool
 from mainspring.definitions import Agent, Graph, ask, remember, use
 from mainspring.errors import (
@@ -23,6 +24,7 @@ __all__ = [
     "Agent",
     "Context",
     "DefinitionError",
+    "Facts",
     "Graph",
     "InputError",
     "MainspringError",

@@ -7,7 +7,7 @@ touches them: `evaluate` gives a plain Python value or raises `CelError`.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, cast
 
@@ -58,13 +58,14 @@ class Expression:
             CelError: with line, column and what is wrong.
         """
         self.text = text
-        # Only what the text can name is handed over: converting a long list costs more than the rest.
+        # Only what a text can name is made at all: some facts cost more than the rest.
         plain = _AROUND_DOT.sub(".", text)
         self.reads = {name for name in variables if name in plain and _is_named(name, plain)}
         _refuse_has(text, self.reads)
-        env = _environment(tuple(variables.items()))
+        self._env = _environment(tuple(variables.items()))
+        self._declared = variables.keys()
         try:
-            self._program: Any = env.compile(text)
+            self._program: Any = self._env.compile(text)
         except RuntimeError as error:
             raise CelError(_FRAME.sub("", str(error).splitlines()[0]) + _caret(str(error))) from None
         kind = self._program.return_type().name()
@@ -80,7 +81,7 @@ class Expression:
         if not isinstance(facts, Plain):
             facts = plain_facts({name: value for name, value in facts.items() if name in self.reads})
         try:
-            value: Any = self._program.eval(data={name: facts[name] for name in self.reads if name in facts})
+            value: Any = self._program.eval(activation=facts.given_to(self._env, self._declared))
         except RuntimeError as error:
             raise CelError(str(error)) from None
         if value.type().name() == "ERROR":
@@ -105,7 +106,20 @@ def _is_named(name: str, text: str) -> bool:
 
 
 class Plain(dict[str, Json]):
-    """Facts that an expression can be given as they are."""
+    """Facts that expressions can be given as they are.
+
+    A fact is converted when an expression first reads it, and then no more for all others over the same variables.
+    """
+
+    def __init__(self, facts: Iterable[tuple[str, Json]]) -> None:
+        super().__init__(facts)
+        self._given: dict[int, Any] = {}
+
+    def given_to(self, env: Any, declared: Collection[str]) -> Any:
+        """The facts as expressions of an environment take them."""
+        if id(env) not in self._given:
+            self._given[id(env)] = env.Activation(data={name: self[name] for name in self if name in declared})
+        return self._given[id(env)]
 
 
 def plain_facts(facts: Mapping[str, Json]) -> Plain:
@@ -137,14 +151,25 @@ def fields_of(schema: Mapping[str, Any], prefix: str) -> dict[str, Kind]:
 def _plain(value: Json) -> Json:
     """The value with nothing in it that CEL would misread, cut short or crash on."""
     if isinstance(value, str):
-        return _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return _readable(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {_UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", key): _plain(item) for key, item in value.items()}
+        return {_readable(key): _plain(item) for key, item in value.items()}
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         return float(value) if abs(value) < _DOUBLE else math.copysign(math.inf, 1 if value > 0 else -1)
     return value
+
+
+def _readable(text: str) -> str:
+    if "\0" not in text:
+        try:
+            text.encode()  # tells quicker than the pattern that there is no half a pair
+        except UnicodeEncodeError:
+            pass
+        else:
+            return text
+    return _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _refuse_has(text: str, names: Iterable[str]) -> None:

@@ -74,6 +74,7 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
+    "NotReviewed": "nobody reviewed an answer by its deadline, and it is not given without",
     "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
@@ -119,7 +120,10 @@ SPANS = {
     "TOTAL": "begins the totals on the root span, such as `mainspring.total.model_calls`",
 }
 UPDATES = {
-    names.APPROVE: ('{"request": "1", "comment": ""}', "the call runs"),
+    names.APPROVE: (
+        '{"request": "1", "comment": ""}',
+        "the call runs, the answer is given; with `answer` this one instead",
+    ),
     names.DENY: ('{"request": "1", "comment": "why"}', "it does not run; the agent reads the comment"),
     names.ANSWER: (
         '{"request": "1", "outcome": "happened"}',

@@ -32,10 +32,14 @@ class Outcome(StrEnum):
 
 
 def approve(
-    run: Run, request: Request, comment: Annotated[str, typer.Option(help="Kept with the decision.")] = ""
+    run: Run,
+    request: Request,
+    comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
+    answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
 ) -> None:
     """Approve a request of a run that waits."""
-    _decide(run, names.APPROVE, {"request": request, "comment": comment})
+    form = {"request": request, "comment": comment}
+    _decide(run, names.APPROVE, form | ({"answer": answer} if answer else {}))
 
 
 def deny(run: Run, request: Request, reason: Annotated[str, typer.Option(help="What the model is told.")] = "") -> None:

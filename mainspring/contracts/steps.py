@@ -159,6 +159,7 @@ class ModelAnswer(Record):
     rule: str = ""
     matched: tuple[str, ...] = ()
     instead: str = ""
+    review: CallVerdict | None = None
     timing: Timing
 
 

@@ -1,14 +1,15 @@
 """Approvals: what a person is asked, what they may answer, and the permit that comes of it.
 
-Pure: the workflow side (`durable.approvals`) owns handlers and timers. Two kinds of request:
-`approval` (may this call run?) and `outcome` (a `once` call ended without a known result: did it happen?).
+Pure: the workflow side (`durable.approvals`) owns handlers and timers. Three kinds of request: `approval` (may this
+call run?), `review` (may this answer be given?) and `outcome` (a `once` call ended without a known result: did it
+happen?).
 """
 
 from typing import Literal
 
 from mainspring.core.canonical import Json, Record, Value
 
-Kind = Literal["approval", "outcome"]
+Kind = Literal["approval", "review", "outcome"]
 Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
 
 
@@ -16,7 +17,7 @@ class Request(Value):
     """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
 
     `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
-    arguments as shown, bound by `args_digest`.
+    arguments as shown, bound by `args_digest`. Under review it is `tool` "answer", and `typed` where it has a type.
     """
 
     id: str
@@ -32,16 +33,21 @@ class Request(Value):
     asked: float
     deadline: float
     deny_reasons: tuple[str, ...] = ()
+    typed: bool = False
 
 
 class Decision(Value):
-    """What was decided. `reason` is what the model and the trace read; `update` names the update that did it."""
+    """What was decided. `reason` is what the model and the trace read; `update` names the update that did it.
+
+    `answer` is what a person made of an answer under review ("": it is given as it is).
+    """
 
     request: str
     choice: Choice
     reason: str = ""
     update: str = ""
     decided: float = 0.0
+    answer: str = ""
 
 
 class Permit(Record):

@@ -60,13 +60,10 @@ def card(requests: list[Request], asked_with: str, deadlines: dict[str, str], us
 
 
 def _section(request: Request, deadline: str) -> str:
-    tool, asks = _code(request.tool), request.kind == "approval"
-    facts = _facts(request.args)
     names = "\n".join(f"- {_code(name)}" for name in choices(request))
     return (
-        f"### Request {request.id}: {f'may {tool} run?' if asks else f'did {tool} happen?'}\n\n"
-        f"Agent {_code(request.agent)} {'wants to run' if asks else 'ran'} {tool}. {_plain(request.about)}\n\n"
-        f"{facts}\n\n"
+        f"### Request {request.id}: {_asks(request)}\n\n"
+        f"{_facts(request.args)}\n\n"
         f"{_why(request)}\n\n"
         "**How to decide:** at the top of this page open *More Actions*, then *Send an Update*. "
         f"Pick one of these names, leave *Data* empty, press *Submit*:\n\n{names}\n\n"
@@ -74,14 +71,24 @@ def _section(request: Request, deadline: str) -> str:
     )
 
 
-def _why(request: Request) -> str:
+def _asks(request: Request) -> str:
+    """The question, and who wants what."""
+    tool, agent = _code(request.tool), _code(request.agent)
+    if request.kind == "review":
+        return f"may this answer be given?\n\nAgent {agent} wants to answer:"
     if request.kind == "approval":
-        rule = f" (rule {_code(request.rule)})" if request.rule else ""
-        return f"**Why you are asked:** {_plain(request.reason)}{rule}"
-    return (
-        f"**Why you are asked:** the call ended without a known result ({_code(request.reason)}). "
-        "It is never repeated on its own. Look where it would show, then answer."
-    )
+        return f"may {tool} run?\n\nAgent {agent} wants to run {tool}. {_plain(request.about)}"
+    return f"did {tool} happen?\n\nAgent {agent} ran {tool}. {_plain(request.about)}"
+
+
+def _why(request: Request) -> str:
+    if request.kind == "outcome":
+        return (
+            f"**Why you are asked:** the call ended without a known result ({_code(request.reason)}). "
+            "It is never repeated on its own. Look where it would show, then answer."
+        )
+    rule = f" (rule {_code(request.rule)})" if request.rule else ""
+    return f"**Why you are asked:** {_plain(request.reason)}{rule}"
 
 
 def _then(request: Request, deadline: str) -> str:
@@ -89,6 +96,12 @@ def _then(request: Request, deadline: str) -> str:
         return (
             "**What happens then:** approved, it runs with exactly these values. Denied, it does not run, and the "
             f"agent is told the reason, which it may pass on. If nobody decides by {deadline}, it is denied."
+        )
+    if request.kind == "review":
+        other = "" if request.typed else 'With *Data* `{"answer": "…"}` your words are given instead. '
+        return (
+            f"**What happens then:** approved, this answer is given. {other}Denied, the agent is told the reason and "
+            f"answers again. If nobody decides by {deadline}, no answer is given and the run fails."
         )
     return (
         "**What happens then:** if it happened, the agent goes on; if not, it runs now, with exactly these values; "

@@ -21,7 +21,7 @@ VERDICTS_AT: dict[Point, tuple[Verdict, ...]] = {
     "input": ("allow", "deny", "redact", "playbook"),
     "tool_call": ("allow", "deny", "ask", "redact"),
     "tool_result": ("allow", "deny", "redact"),
-    "output": ("allow", "deny", "redact"),
+    "output": ("allow", "deny", "ask", "redact"),
 }
 OURS = "base."
 """How the ids of the rules that every agent has begin."""

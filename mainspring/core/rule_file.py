@@ -191,7 +191,7 @@ def _choices(problems: Problems, fields: dict[str, Part], label: str) -> dict[st
     allowed = VERDICTS_AT[cast("Point", point)]
     if verdict not in allowed:
         why = {
-            "ask": f"nobody can be asked at {point!r}. Use 'deny', or ask at 'tool_call'.",
+            "ask": f"nobody can be asked at {point!r}. Use 'deny', or ask at 'tool_call' or 'output'.",
             "playbook": "a playbook takes over at 'input' only.",
         }.get(verdict, f"at {point!r} a verdict is {listed(allowed, 'or')}.")
         problems.wrong(fields["verdict"], f"{label}: {why}")

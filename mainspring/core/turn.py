@@ -56,6 +56,7 @@ class Turn(Value):
     """The state of one agent invocation. `thread` is the id of its step ("" at the top of a run).
 
     `new` is what the model has not answered yet; `said` is the part of it that the exchange under way began with.
+    `answer` is under `review` by a person, where there is one.
     """
 
     version: int
@@ -74,6 +75,8 @@ class Turn(Value):
     calls: tuple[Call, ...] = ()
     notes: tuple[Entry, ...] = ()
     compacted: bool = False
+    answer: str = ""
+    review: CallVerdict | None = None
 
     @property
     def unread(self) -> tuple[Entry, ...]:
@@ -104,13 +107,17 @@ class Compacted(Value):
 
 
 class Replied(Value):
-    """The model gave a message: its digest and text, the head after it, the verdicts on its calls."""
+    """The model gave a message: its digest and text, the head after it, the verdicts on its calls.
+
+    `review` is why a person is to look at an answer first.
+    """
 
     digest: str
     head: Head
     text: str = ""
     verdicts: tuple[CallVerdict, ...] = ()
     problem: str = ""
+    review: CallVerdict | None = None
 
 
 class Returned(Value):
@@ -160,7 +167,7 @@ class CallTool(Value):
 
 
 class AskPerson(Value):
-    """Ask a person about the call at `index` of the message; `reason` says why they are asked."""
+    """Ask a person about the call at `index` of the message (-1: the answer); `reason` says why they are asked."""
 
     step: str
     index: int
@@ -186,7 +193,7 @@ class Finish(Value):
 class Fail(Value):
     """The run cannot go on; `kind` is the error's type and `reason` says what to do."""
 
-    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome", "ContextFull"]
+    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome", "ContextFull", "NotReviewed"]
     reason: str
 
 
@@ -277,6 +284,10 @@ def _replied(turn: Turn, event: Replied) -> Move:
         return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=event.problem)),)))
     if turn.notes and turn.replies < turn.limit:  # said while the model answered: it has not read them
         return _ask_model(turn)
+    if event.review:
+        turn, name = _next_step(_with(turn, answer=event.text, review=event.review))
+        asked = AskPerson(step=name, index=-1, kind="review", verdict=event.review, reason=event.review.reason)
+        return turn, (asked,)
     return turn, (Finish(text=event.text),)
 
 
@@ -314,6 +325,8 @@ def _uncertain(turn: Turn, event: Uncertain) -> Move:
 
 
 def _decided(turn: Turn, event: Decided) -> Move:
+    if turn.review:
+        return _reviewed(turn, event.decision)
     call, decision = _call(turn, event.step), event.decision
     if decision.choice in ("approve", "not happened"):
         calls = tuple(_permitted(each) if each.step == call.step else each for each in turn.calls)
@@ -324,6 +337,20 @@ def _decided(turn: Turn, event: Decided) -> Move:
         text = '{"happened":true,"note":"A person confirmed that this took effect."}'
         return _end_call(turn, call.step, _answer(turn, call, text, "ok"))
     return turn, (Fail(kind="UnknownOutcome", reason=decision.reason),)
+
+
+def _reviewed(turn: Turn, decision: Decision) -> Move:
+    answer, turn = turn.answer, _with(turn, answer="", review=None)
+    if decision.choice == "approve":
+        if not decision.answer:
+            return turn, (Finish(text=answer),)
+        told = f"A person gave another answer than yours: {decision.answer}"
+        notes = (*turn.notes, _entry(turn, Message(role="note", text=told)))
+        return _with(turn, notes=notes), (Finish(text=decision.answer),)
+    if decision.choice == "deny":
+        told = f"A person did not let your answer be given: {decision.reason} Answer again."
+        return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=told)),)))
+    return turn, (Fail(kind="NotReviewed", reason=decision.reason),)
 
 
 def _end_call(turn: Turn, name: str, answer: Entry) -> Move:

@@ -22,7 +22,7 @@ from mainspring.durable.failures import failure
 from mainspring.durable.updates import Updates
 
 _WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
-_FIELDS = {"request", "comment"}
+_FIELDS = ("request", "comment", "answer")
 _REMEMBERED = 100
 """How many decided requests are carried along, to answer late clicks in words."""
 
@@ -138,6 +138,7 @@ class Approvals:
             asked=now,
             deadline=now + agent.deadline,
             deny_reasons=agent.deny_reasons,
+            typed=kind == "review" and agent.result_schema is not None,
         )
         self._offer(request)
         self._show()
@@ -157,12 +158,16 @@ class Approvals:
         tool = self._open[number].tool
         reason = ". ".join(part for part in (said if said != "no reason given" else "", comment) if part)
         if choice == "deny":
-            reason = reason or "A person denied this call without giving a reason."
+            denied = (
+                "did not say why" if self._open[number].kind == "review" else "denied this call without giving a reason"
+            )
+            reason = reason or f"A person {denied}."
         elif choice == "give up":
             reason = f"A person gave up on {tool}, whose outcome is not known" + (f": {reason}" if reason else ".")
         update = workflow.current_update_info()
-        self._settle(self._open[number], choice, reason, update.id if update else "")
-        return f"Request {number} ({tool}): {choice}. Recorded."
+        answer = cast("dict[str, Any]", form).get("answer") if choice == "approve" and isinstance(form, dict) else ""
+        self._settle(self._open[number], choice, reason, update.id if update else "", answer or "")
+        return f"Request {number} ({tool}): {choice}{', with another answer' if answer else ''}. Recorded."
 
     def check(self, number: str, choice: Choice, form: Any) -> None:
         """Refuse a decision that does not fit, in words.
@@ -175,9 +180,9 @@ class Approvals:
                 "NotAccepted", 'Data must be empty or an object such as {"comment": "checked with the shop"}.'
             )
         given = cast("dict[str, Any]", form or {})
-        unknown = sorted(set(given) - _FIELDS)
+        unknown = sorted(set(given) - set(_FIELDS))
         if unknown:
-            raise failure("NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request' and 'comment'.")
+            raise failure("NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request', 'comment' and 'answer'.")
         if given.get("request") is not None and str(given["request"]) != number:
             raise failure("NotAccepted", f"This is request {number}, but Data names request {given['request']}.")
         if number in self._settled:
@@ -188,6 +193,19 @@ class Approvals:
         if (request.kind == "outcome") != (choice in ("happened", "not happened", "give up")):
             right = "answer" if request.kind == "outcome" else "approve or deny"
             raise failure("NotAccepted", f"Request {number} is decided with {right}, not with {choice!r}.")
+        if given.get("answer") is not None:
+            self._check_answer(request, choice, given["answer"])
+
+    def _check_answer(self, request: Request, choice: Choice, answer: object) -> None:
+        if request.kind != "review" or choice != "approve":
+            raise failure("NotAccepted", "'answer' goes with the approval of an answer only.")
+        if not isinstance(answer, str) or not answer.strip():
+            raise failure("NotAccepted", "'answer' must be the text that is given instead.")
+        if request.typed:
+            raise failure(
+                "NotAccepted",
+                "This answer has a type, so it cannot be replaced by a text. Deny it, and say what to change.",
+            )
 
     def number_in(self, form: Any, verb: str) -> str:
         """The request id of a form sent to a stable update; it is never guessed.
@@ -214,12 +232,17 @@ class Approvals:
     def _expire(self, request: Request) -> None:
         if request.kind == "approval":
             self._settle(request, "expired", f"Nobody decided in time, so {request.tool} was not allowed.", "")
+        elif request.kind == "review":
+            reason = f"Nobody reviewed the answer of agent {request.agent!r} in time, so it is not given."
+            self._settle(request, "expired", reason, "")
         else:
             reason = f"Nobody said in time whether {request.tool} took effect, so its outcome is not known."
             self._settle(request, "give up", reason, "")
 
-    def _settle(self, request: Request, choice: Choice, reason: str, update: str) -> None:
-        decision = Decision(request=request.id, choice=choice, reason=reason, update=update, decided=workflow.time())
+    def _settle(self, request: Request, choice: Choice, reason: str, update: str, answer: str = "") -> None:
+        decision = Decision(
+            request=request.id, choice=choice, reason=reason, update=update, decided=workflow.time(), answer=answer
+        )
         self._settled[request.id] = (request, decision)
         self._untold[request.step, request.kind] = decision
         self._close(request)

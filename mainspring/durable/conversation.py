@@ -225,6 +225,7 @@ class Conversation:
             text=message.text,
             verdicts=self._verdicts(answer, message),
             problem=answer.problem,
+            review=answer.review,
         )
 
     def _verdicts(self, answer: ModelAnswer, message: Message) -> tuple[CallVerdict, ...]:
@@ -287,7 +288,9 @@ class Conversation:
         return str(join((read_label(tool.returns), read_label(asked)))) if tool and asked else ""
 
     async def _ask(self, command: AskPerson) -> Event:
-        args: dict[str, Json] = dict(self._calls[command.index].args)
+        args: dict[str, Json] = {"answer": self._turn.answer}
+        if command.kind != "review":
+            args = dict(self._calls[command.index].args)
         decision = await self._run.approvals.ask(
             command.kind, self._agent, command.step, command.verdict, args, command.reason
         )

@@ -15,6 +15,7 @@ Kind = Literal[
     "ModelFailed",
     "UnknownOutcome",
     "ContextFull",
+    "NotReviewed",
     "NotContinued",
     "GraphFailed",
     "NotAccepted",

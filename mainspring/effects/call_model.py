@@ -32,6 +32,8 @@ from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
 PLAYBOOK = "playbook"
+ANSWER = "answer"
+"""What stands for a tool where an answer is under review."""
 _LONGEST_WAIT = timedelta(minutes=2)
 """How long a limit may have a run wait for its model; a longer wait is told instead."""
 _NO_TIME = Timing(start=0, end=0)
@@ -185,6 +187,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         problem=problem,
         rule=judged.rule,
         matched=judged.matched,
+        review=_review(judged),
         model=reply.model,
         provider=reply.provider,
         input_tokens=reply.input_tokens,
@@ -193,6 +196,12 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         why=reply.why,
         timing=Timing(start=0, end=0),
     )
+
+
+def _review(judged: Judgement) -> CallVerdict | None:
+    if judged.verdict != "ask":
+        return None
+    return CallVerdict(tool=ANSWER, verdict="ask", rule=judged.rule, reason=judged.reason)
 
 
 def _lean(verdict: CallVerdict) -> CallVerdict:

@@ -188,6 +188,9 @@ class _Projection:
         for each in self._facts.activities:
             work, result = each.work, each.result
             if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
+                if result.review:
+                    step = _following(work.step.id, 1)
+                    yield _Ask((each.event, 0), step, result.review.tool, work.step.agent, "review", result.review.rule)
                 for index, (tool, verdict) in enumerate(judged(result)):
                     if verdict.verdict == "ask":
                         step = _following(work.step.id, index + 1)

@@ -61,9 +61,10 @@ class TestRun:
         how = f"failed: {ended.exception()}" if ended.exception() else f"gave {ended.result()!r}"
         raise AssertionError(f"run {self.handle.id!r} ended before it asked {count} time(s); it {how}")
 
-    async def approve(self, request: Request, comment: str = "") -> str:
-        """Approve; gives the sentence the approver reads."""
-        return await self.update(names.APPROVE, {"request": request.id, "comment": comment})
+    async def approve(self, request: Request, comment: str = "", *, answer: str = "") -> str:
+        """Approve; gives the sentence the approver reads. `answer` is given instead of one under review."""
+        form: dict[str, Json] = {"request": request.id, "comment": comment}
+        return await self.update(names.APPROVE, form | ({"answer": answer} if answer else {}))
 
     async def deny(self, request: Request, comment: str = "") -> str:
         """Deny, with the reason the model reads."""

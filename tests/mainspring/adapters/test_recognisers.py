@@ -155,6 +155,7 @@ def test_found(kind: str, marked: str) -> None:
         "1 234 567 890 123 456 of 4 123 456 789 012 345",
         "version 10.0.45.3, v1.2.3.4, 127.0.0.1, 0.0.0.0, mask 255.255.255.0, 1.2.3.4-beta, nginx/1.25.3.1",
         "shop:1.4.2.7@sha256",
+        "Boston, MA 02110-1301, fixes a call in 2.1.1 (2022-02-10)",
         "12:30:45 00:1B:44:11:3A:B7 ab::cd::ef std::vector",
         "git@github.com:acme/shop.git react@18.2.0 logo@2x.png user@localhost a@b jo@@example.com",
         "DE89 3704 0044 0532 0130 01",

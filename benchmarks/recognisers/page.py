@@ -28,6 +28,7 @@ ABOUT = f"""
 `make bench-recognisers` looks for personal data and secrets in labelled texts: tickets, mails, chats, log lines and
 JSON as tools give it, in some fifteen languages, many of them with nothing in them but what looks like it. A find
 counts where it has the kind and both ends of the label. All numbers are made up, or published for tests.
+Where presidio-analyzer is installed, it is measured as well.
 
 {table(("Kind", "What it is, and how it is known"), [(f"`{kind}`", text) for kind, text in KINDS.items()])}
 

@@ -13,6 +13,7 @@ from mainspring.adapters.recognisers import personal, secrets
 from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.adapters.recognisers.patterns import Patterns
 from mainspring.adapters.recognisers.personal import Personal
+from mainspring.adapters.recognisers.phones import REGIONS
 from mainspring.adapters.recognisers.secrets import Secrets
 from mainspring.ports.recogniser import Found, Recogniser
 
@@ -37,13 +38,18 @@ class _Together(FoldingRecogniser):
         return (found for each in self._recognisers for found in each.find_folded(text))
 
 
-def open_recognisers(patterns: Mapping[str, str] = _NONE, presidio: bool = False) -> Recogniser:
+def open_recognisers(
+    patterns: Mapping[str, str] = _NONE, presidio: bool = False, *, regions: tuple[str, ...] = REGIONS
+) -> Recogniser:
     """All recognisers as one: those that are built in, `patterns` by their kinds, and presidio's where asked for.
 
+    Telephone numbers without a country code are looked for in `regions`.
+
     Raises:
-        SetupError: a pattern or the name of its kind is wrong, or presidio-analyzer is not installed.
+        SetupError: a pattern or the name of its kind is wrong, there is no such region, or presidio-analyzer is not
+            installed.
     """
-    recognisers: list[FoldingRecogniser] = [Patterns(patterns, KINDS), Secrets(), Personal()]
+    recognisers: list[FoldingRecogniser] = [Patterns(patterns, KINDS), Secrets(), Personal(regions)]
     if presidio:
         from mainspring.adapters.recognisers.presidio import Presidio
 
@@ -51,4 +57,4 @@ def open_recognisers(patterns: Mapping[str, str] = _NONE, presidio: bool = False
     return _Together(recognisers)
 
 
-__all__ = ["KINDS", "open_recognisers"]
+__all__ = ["KINDS", "REGIONS", "open_recognisers"]

@@ -1,7 +1,7 @@
 """Card numbers and bank accounts: shapes by RE2, then the check digits.
 
-A card is found with blanks, dashes, dots or one line break between its digits, and has to begin as a network's cards
-do and to have their length. Of sixteen digits that begin so one in ten passes the check by chance.
+A card is found with blanks, line breaks, dashes, dots or slashes between its digits, and has to begin as a network's
+cards do and to have their length. Of sixteen digits that begin so one in ten passes the check by chance.
 """
 
 import re
@@ -96,7 +96,7 @@ def find_accounts(text: str) -> Iterator[Found]:
 def _account(text: str, start: int) -> int | None:
     """The end of the account that begins here; None where none does."""
     number, place = "", start
-    length = _LENGTHS[text[start : start + 2].upper()]
+    length = _LENGTHS.get(text[start : start + 2].upper(), 0)
     while len(number) < length and place < len(text):
         one = text[place]
         if one.isascii() and one.isalnum():

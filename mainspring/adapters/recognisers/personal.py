@@ -6,11 +6,13 @@ asks a model, or takes `presidio.py` with a model of the language.
 
 from collections.abc import Iterable
 
+from phonenumbers import SUPPORTED_REGIONS
 from typing_extensions import override
 
 from mainspring.adapters.recognisers import addresses, payments, phones
 from mainspring.adapters.recognisers.folding import FoldingRecogniser
 from mainspring.adapters.recognisers.national_ids import find_national_ids
+from mainspring.errors import SetupError
 from mainspring.ports.recogniser import Found
 
 KINDS = frozenset({"card", "email", "iban", "ip", "national_id", "phone"})
@@ -20,7 +22,15 @@ class Personal(FoldingRecogniser):
     """Finds personal data by shape, check digits and numbering plans."""
 
     def __init__(self, regions: tuple[str, ...] = phones.REGIONS) -> None:
-        """Find telephone numbers without a country code in these regions (`DE`, `US` …)."""
+        """Find telephone numbers without a country code in these regions (`DE`, `US` …).
+
+        Raises:
+            SetupError: there is no such region.
+        """
+        if unknown := [region for region in regions if region not in SUPPORTED_REGIONS]:
+            raise SetupError(
+                f"There is no region {unknown[0]!r} of telephone numbers. It takes two capitals, such as 'DE'."
+            )
         self._regions = regions
 
     @property

@@ -33,6 +33,8 @@ _WORDS = compiled(
 _AFTER = 20
 _DIGIT = re.compile(r"\d")
 _DATE = re.compile(r"(?:\d{1,2}([./-])\d{1,2}\1(?:19|20)?\d\d|(?:19|20)\d\d([./-])\d{1,2}\2\d{1,2})(?![./-]?\d)")
+_POSTCODE = re.compile(r"\d{5}-\d{4}$")
+"""Of the United States, which may begin with 0 as well."""
 _SHORTEST, _LONGEST = 7, 64
 _FEWEST, _MOST = 9, 13
 """Digits of a number without a country code."""
@@ -92,7 +94,9 @@ def _is_international(written: str) -> bool:
 
 def _is_national(text: str, start: int, end: int, regions: tuple[str, ...]) -> bool:
     written = text[start:end]
-    if not _FEWEST <= sum(map(str.isdigit, written)) <= _MOST or _DATE.match(written):
+    if not _FEWEST <= sum(map(str.isdigit, written)) <= _MOST or written.count("(") != written.count(")"):
+        return False
+    if _DATE.match(written) or _POSTCODE.match(written):
         return False
     if _MORE_BEFORE.search(text[max(0, start - 2) : start]) or not stands_alone(text, start, end, joints="-._/+"):
         return False

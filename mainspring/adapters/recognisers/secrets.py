@@ -60,7 +60,6 @@ _IN_RE2 = (
 
 _BLOCK = r"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _OWN = (
-    r"\bsk-[A-Za-z0-9_-]{20,}",
     r"\b(?:gh[oprsu]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|npm_[A-Za-z0-9]{36}|hf_[A-Za-z0-9]{30,})",
     r"\b(?:AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,})",
     r"\b(?:[rs]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{20,}|xapp-[A-Za-z0-9-]{20,})",
@@ -68,12 +67,16 @@ _OWN = (
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
     rf"-----BEGIN {_BLOCK}(?:(?:[\w+/=:,.() \t\r\n\\]|-[\w ])*-----END {_BLOCK}|(?:\s+[A-Za-z0-9+/=]{{16,}})*)",
     r"PuTTY-User-Key-File-[23]:(?:[\w+/=:,.() \t\r\n-])*",
-    r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{8,})",
     r"://[^\s:/@]{0,64}:([^\s/@]{3,128})@",
     r"(?i)\bset-cookie\s{0,3}:\s{0,3}[\w.-]{1,64}=([^;\s\"']{16,})",
     r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[ =][\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})",
 )
 """Shapes of our own. A group is the secret, where not the whole is."""
+_OWN_MIXED = (
+    r"\bsk-[A-Za-z0-9_-]{20,}",
+    r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:bearer|basic|token)\s{1,3}([A-Za-z0-9._~+/=-]{8,})",
+)
+"""Likewise, but words can have this shape too, so there has to be a digit or sign in it."""
 
 _WORDS = (
     r"pass(?:word|wd|phrase|code|wort)?|pwd|pw|kennwort|mot de passe|mdp|contrase[ñn]a|clave|wachtwoord|parola|senha|"
@@ -115,7 +118,7 @@ class Secrets(FoldingRecogniser):
 
     def __init__(self) -> None:
         """Compile the patterns: once, it takes some milliseconds."""
-        self._own = [compiled(pattern) for pattern in _OWN]
+        self._own = [(compiled(pattern), pattern in _OWN_MIXED) for pattern in (*_OWN, *_OWN_MIXED)]
         self._plugins = [compiled(pattern) for pattern in _plugins()]
 
     @property
@@ -128,11 +131,11 @@ class Secrets(FoldingRecogniser):
         return (Found("secret", *place) for place in self._places(text))
 
     def _places(self, text: str) -> Iterator[tuple[int, int]]:
-        for pattern in self._own:
+        for pattern, mixed in self._own:
             for match in pattern.finditer(text):
-                place = match.span(pattern.groups)
-                if not (pattern.groups or match[0].startswith("sk-")) or _is_mixed(text[slice(*place)]):
-                    yield place
+                value = match[pattern.groups]
+                if not _REFERENCE.match(value) and (_is_mixed(value) or not mixed):
+                    yield match.span(pattern.groups)
         for pattern in self._plugins:
             for match in pattern.finditer(text):
                 place = _inner(match, text)

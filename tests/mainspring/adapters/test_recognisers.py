@@ -94,6 +94,7 @@ def found(text: str, recogniser: Recogniser = ALL) -> list[tuple[str, str]]:
         ("card", "[[4111\u22121111\u22121111\u22121111]]"),
         ("card", "[[4111 - 1111 - 1111 - 1111]]"),
         ("phone", "[[+49\u00b730\u00b7901820]]"),
+        ("secret", "https://jo:[[letmein]]@example.com/"),
         ("secret", "user kasse2, kennwort [[Brezel#2024]]."),
         ("email", r"[[ana@example.co\u006d]] is hers"),
         ("email", "?mail=[[ana%40example.com]]&x=1"),
@@ -154,13 +155,15 @@ def test_found(kind: str, marked: str) -> None:
         "1 234 567 890 123 456 of 4 123 456 789 012 345",
         "version 10.0.45.3, v1.2.3.4, 127.0.0.1, 0.0.0.0, mask 255.255.255.0, 1.2.3.4-beta, nginx/1.25.3.1",
         "shop:1.4.2.7@sha256",
+        "Boston, MA 02110-1301, fixes a call in 2.1.1 (2022-02-10)",
         "12:30:45 00:1B:44:11:3A:B7 ab::cd::ef std::vector",
         "git@github.com:acme/shop.git react@18.2.0 logo@2x.png user@localhost a@b jo@@example.com",
         "DE89 3704 0044 0532 0130 01",
         "bsn: none. This sentence is too long for that to be said of 385280841",
         "260181590, 385280841, 71800239042, 85041237215",
         "850412-0167 48739215A X-1234567-A RSSMRA80A01H501A",
-        "the password policy2 changed, password: <your password>, PASSWORD=${SECRET}, token=********, the password is required, secret: null",
+        "the password policy2 changed, postgresql://app:${PW}@db/x, Authorization: Bearer authentication",
+        "password: <your password>, PASSWORD=${SECRET}, token=********, the password is required, secret: null",
         "task-list-for-the-whole-of-next-week, risk-assessment-2025-03-14-final-version",
         "612 345 678 pesos, page 1234-5678, 0123-4567-8901-2345",
     ],
@@ -217,7 +220,9 @@ def test_kinds() -> None:
 def test_regions() -> None:
     """Telephone numbers without a country code are those of the regions that were given."""
     assert found("089/12345678", Personal(("DE",))) == [("phone", "089/12345678")]
-    assert found("089/12345678", Personal(("US",))) == []
+    assert found("089/12345678", open_recognisers(regions=("US",))) == []
+    with pytest.raises(SetupError, match="no region 'EU'"):
+        open_recognisers(regions=("EU",))
 
 
 def test_presidio_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

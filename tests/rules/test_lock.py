@@ -15,7 +15,12 @@ PINS = re.findall(r"^([a-z0-9][^ =]*)==([^ ;]+)(?: ;[^\\]*)? \\\n((?:    --hash=
 LARGE = {"presidio"}  # some 300 MB that a first `make demo` need not fetch; see benchmarks/locks
 WANTED = [
     *PROJECT["project"]["dependencies"],
-    *(line for name, extra in PROJECT["project"]["optional-dependencies"].items() if name not in LARGE for line in extra),
+    *(
+        line
+        for name, extra in PROJECT["project"]["optional-dependencies"].items()
+        if name not in LARGE
+        for line in extra
+    ),
     *PROJECT["dependency-groups"]["dev"],
 ]
 

@@ -21,7 +21,8 @@ from mainspring import SetupError, ToolError, tool
 
 Level = Literal["info", "warning", "error"]
 
-LEVELS: tuple[Level, ...] = ("info", "warning", "error")
+RANKS = {"trace": 0, "debug": 0, "info": 1, "warn": 2, "warning": 2, "error": 3}
+"""How grave a level is; one that is not here, such as critical, is graver than all of them."""
 TAIL = 32 * 2**20
 """How much of the file's end is read, in bytes."""
 EARLIER = timedelta(minutes=15)
@@ -141,9 +142,8 @@ def _meant(words: str, newest: datetime) -> datetime:
 
 
 def _is_wanted(entry: _Entry, level: Level, text: str) -> bool:
-    # A level of another logger, such as critical, is never passed over.
-    known = LEVELS.index(entry.level) if entry.level in LEVELS else len(LEVELS)
-    return known >= LEVELS.index(level) and text.casefold() in entry.line.casefold()
+    rank = RANKS.get(entry.level.lower(), len(RANKS))
+    return rank >= RANKS[level] and text.casefold() in entry.line.casefold()
 
 
 def _told(service: str, period: tuple[datetime, datetime], seen: int, entries: Sequence[_Entry]) -> Found:

@@ -12,30 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mainspring import Context, NotDone, SetupError, Tool, ToolError
+from mainspring import NotDone, SetupError, Tool, ToolError
+from tests.app.calling import call, rows
 from tools import database, shop, shop_seed
 
 ROOT = Path(__file__).parents[2]
-
-
-async def forgets(note: str) -> None:
-    """Stand where the engine puts its memory; no tool here remembers."""
-
-
-def context(key: str) -> Context:
-    """Build what the engine tells a tool."""
-    return Context(run="run", agent="refund-agent", idempotency_key=key, user="", tenant="", remember=forgets)
-
-
-def call(tool: Tool, key: str = "key-1", **args: Any) -> Any:
-    """Call a tool as the engine does: JSON in, JSON out."""
-    return tool.dump(tool.call(tool.parse(args), context(key)))
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """Ask the database itself, past the tools."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 @pytest.fixture

@@ -27,8 +27,10 @@ TAIL = 32 * 2**20
 """How much of the file's end is read, in bytes."""
 EARLIER = timedelta(minutes=15)
 """How long before `since` is looked at too: people notice late."""
-SAMPLES, SAMPLE_LENGTH, KINDS = 5, 300, 10
-"""How many lines are quoted and how long each may be; how many kinds of events are told apart."""
+SAMPLES, SAMPLE_LENGTH = 5, 300
+"""How many lines are quoted, and how long each may be."""
+KINDS, NAME_LENGTH = 10, 80
+"""How many kinds of events are told apart, and how long the name of one may be."""
 
 _TIME = re.compile(r"(?i)(\d{1,2})(?:\s?[:.h]\s?(\d{2}))?\s*(?:h|uhr)?\s*(?:([ap])\.?m\.?)?")
 
@@ -126,7 +128,7 @@ def _entry(line: str) -> _Entry | None:
         names = [str(fields[name]) for name in ("service", "level", "event")]
     except (ValueError, KeyError, TypeError):
         return None
-    return _Entry(at, names[0], names[1], names[2], line) if at.tzinfo else None
+    return _Entry(at, names[0], names[1], names[2][:NAME_LENGTH], line) if at.tzinfo else None
 
 
 def _meant(words: str, newest: datetime) -> datetime:

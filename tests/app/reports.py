@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mainspring.core.canonical import Json
+from tests.app.calling import rows
 
 FOLDER = Path(__file__).parents[2] / "examples/incidents"
 
@@ -51,6 +52,20 @@ EXPECTED = {
 }
 
 
+DOWN = {
+    "en": "Checkout is failing since 14:05",
+    "de": "Die Kasse geht seit 14:05 Uhr nicht",
+    "fr": "La caisse ne marche plus depuis 14h05",
+    "es": "El carrito no funciona desde las 14:05",
+}
+"""The same report in each language."""
+
+
 def given(name: str) -> dict[str, Json]:
     """A report as a run is started with it."""
     return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def made(logbook: Path) -> tuple[int, ...]:
+    """How many incidents, pages and roll-backs there are."""
+    return tuple(len(rows(logbook, f"SELECT 1 FROM {name}")) for name in ("incidents", "pages", "roll_backs"))

@@ -108,7 +108,7 @@ def _place() -> Path:
 
 
 def _entries(path: Path) -> Iterator[_Entry]:
-    """The lines of the file's end; one that is torn or of another form is passed over."""
+    """The lines of the file's end; one that is cut off, torn or of another form is passed over."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -116,7 +116,7 @@ def _entries(path: Path) -> Iterator[_Entry]:
             lines = file.read().decode(errors="replace").split("\n")
     except OSError as error:
         raise SetupError(f"The log {str(path)!r} cannot be read: {error}. Set INCIDENT_LOG to a log file.") from error
-    for line in lines[1 if size > TAIL else 0 :]:
+    for line in lines:
         if entry := _entry(line):
             yield entry
 

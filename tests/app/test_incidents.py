@@ -99,6 +99,15 @@ class TestPages:
         assert [paged("a"), paged("a"), paged("b")] == [{"page": n, "team": "storefront"} for n in (1, 1, 2)]
         assert opened("later")["paged"]
 
+    def test_a_closed_incident(self, file: Path) -> None:
+        """Nobody is paged for what is over."""
+        opened()
+        with closing(sqlite3.connect(file)) as logbook, logbook:
+            logbook.execute("UPDATE incidents SET closed_at = 'now'")
+
+        with pytest.raises(ToolError, match="no open incident 1"):
+            paged()
+
     @pytest.mark.parametrize(
         ("args", "words"),
         [({"team": "platform"}, "with team 'storefront', not 'platform'"), ({"incident": 7}, "no open incident 7")],

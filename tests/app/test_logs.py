@@ -151,14 +151,15 @@ class TestWhatIsCounted:
         assert [(found["count"], found["seen"]) for found in (search(), search(service="none"))] == [(0, 1), (0, 0)]
 
     def test_the_answer_is_bounded(self, log: Path) -> None:
-        """However much is found: ten kinds, five lines, 300 characters each."""
+        """However much is found: ten kinds with short names, five lines, 300 characters each."""
         for number in range(200):
-            write(log, f"14:00:{number % 60:02}", f"event-{number % 20}", message="x" * 9000)
+            write(log, f"14:00:{number % 60:02}", f"event-{number % 20}" + "x" * 9000, message="x" * 9000)
 
         found = search()
 
         assert (found["count"], len(found["kinds"]), len(found["lines"])) == (200, 10, 5)
         assert max(map(len, found["lines"])) == 300
+        assert max(len(kind["event"]) for kind in found["kinds"]) == 80
         assert len(json.dumps(found)) < 5000
 
     def test_lines_that_cannot_be_read(self, log: Path) -> None:

@@ -126,7 +126,7 @@ def _entry(line: str) -> _Entry | None:
         fields: Any = json.loads(line)
         at = datetime.fromisoformat(fields["time"])
         names = [str(fields[name]) for name in ("service", "level", "event")]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return _Entry(at, names[0], names[1], names[2][:NAME_LENGTH], line) if at.tzinfo else None
 

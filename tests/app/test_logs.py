@@ -167,7 +167,7 @@ class TestWhatIsCounted:
         write(log, "14:00:00")
         write(log, "2026-03-10T14:00:00", "no zone")
         with log.open("ab") as file:
-            file.write(b'[1]\nnull\n{"time": 5}\n\xff\xfe\n\n{"time": "2026-03-10T14:00')
+            file.write(b'[1]\nnull\n{"time": 5}\n\xff\xfe\n\n' + b"[" * 100_000 + b'\n{"time": "2026-03-10T14:00')
 
         assert search()["count"] == 1
 

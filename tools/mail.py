@@ -22,7 +22,7 @@ from email.utils import format_datetime
 from pydantic import BaseModel
 
 from mainspring import Context, SetupError, ToolError, tool
-from tools.shop import opened
+from tools.shop_seed import SHOP
 
 SILENCE = 10.0
 """How long the mail server may say nothing, in seconds."""
@@ -80,7 +80,7 @@ def _receiver(to: str) -> Address:
 
 
 def _send_once(mail: EmailMessage, key: str) -> None:
-    with opened() as shop:
+    with SHOP.opened() as shop:
         if shop.execute("SELECT 1 FROM sent_mails WHERE key = ?", (key,)).fetchone():
             return
         with _server() as server:

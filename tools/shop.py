@@ -1,24 +1,18 @@
 """Application: the shop's database as tools of an agent.
 
 `SHOP_DB` names the SQLite file (default `.mainspring/shop.db`); the first use makes it, with the
-rows of `shop_seed`. Money is integer cents, dates are ISO 8601 in UTC. Each call opens its own
-connection, because the engine runs these functions in threads.
+rows of `shop_seed`. Money is integer cents, dates are ISO 8601 in UTC.
 """
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from mainspring import Context, NotDone, SetupError, ToolError, tool
-from tools import shop_seed
-
-PATIENCE = 10.0
-"""How long to wait for another writer, in seconds."""
+from mainspring import Context, ToolError, tool
+from tools.database import alone
+from tools.shop_seed import SHOP
 
 OrderNumber = Annotated[int, Field(ge=1, le=999_999)]
 
@@ -85,7 +79,7 @@ def find_order(order: OrderNumber) -> Order:
     Args:
         order: The order number, such as 1042.
     """
-    with opened() as shop:
+    with SHOP.opened() as shop:
         return _order(shop, order)
 
 
@@ -96,7 +90,7 @@ def refund_policy(reason: str) -> RefundPolicy:
     Args:
         reason: One of damaged, not_arrived, wrong_item, changed_mind, other.
     """
-    with opened() as shop:
+    with SHOP.opened() as shop:
         row = shop.execute("SELECT * FROM refund_policies WHERE reason = ?", (reason,)).fetchone()
         if row is None:
             known = ", ".join(each[0] for each in shop.execute("SELECT reason FROM refund_policies ORDER BY rowid"))
@@ -111,7 +105,7 @@ def track_parcel(order: OrderNumber) -> Parcel:
     Args:
         order: The order number, such as 1042.
     """
-    with opened() as shop:
+    with SHOP.opened() as shop:
         status = _order(shop, order).status
         row = shop.execute(
             'SELECT order_number AS "order", carrier, status, last_scan FROM shipments WHERE order_number = ?', (order,)
@@ -131,20 +125,15 @@ def issue_refund(order: OrderNumber, amount_cents: int, reason: str, context: Co
         reason: One of damaged, not_arrived, wrong_item, changed_mind, other.
         context: Its key marks the row, so one call pays once however often it is attempted.
     """
-    with opened() as shop:
-        try:
-            shop.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise NotDone(f"no refund was issued, the shop's database is busy: {error}") from error
-        with shop:
+    with SHOP.opened() as shop, alone(shop, "no refund was issued"):
+        refund = _refund(shop, context.idempotency_key)
+        if refund is None:
+            _check_amount(_order(shop, order), amount_cents)
+            shop.execute(
+                "INSERT INTO refunds (order_number, amount_cents, reason, issued_on, key) VALUES (?, ?, ?, ?, ?)",
+                (order, amount_cents, reason, _today().isoformat(), context.idempotency_key),
+            )
             refund = _refund(shop, context.idempotency_key)
-            if refund is None:
-                _check_amount(_order(shop, order), amount_cents)
-                shop.execute(
-                    "INSERT INTO refunds (order_number, amount_cents, reason, issued_on, key) VALUES (?, ?, ?, ?, ?)",
-                    (order, amount_cents, reason, _today().isoformat(), context.idempotency_key),
-                )
-                refund = _refund(shop, context.idempotency_key)
     return Refund.model_validate(refund)
 
 
@@ -158,7 +147,7 @@ def hand_over(reason: str, customer: str, ticket: str, context: Context) -> Case
         ticket: What the customer wrote.
         context: Its key marks the row, so a repeated call finds the same case.
     """
-    with opened() as shop:
+    with SHOP.opened() as shop:
         shop.execute(
             """INSERT INTO cases (reason, customer, ticket, opened_on, key) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (key) DO NOTHING""",
@@ -170,40 +159,9 @@ def hand_over(reason: str, customer: str, ticket: str, context: Context) -> Case
 
 def refunds() -> list[Refund]:
     """Every refund that was paid, oldest first; for the demo and for whoever checks what is true."""
-    with opened() as shop:
+    with SHOP.opened() as shop:
         rows = shop.execute('SELECT refund, order_number AS "order", amount_cents, issued_on FROM refunds ORDER BY 1')
         return [Refund.model_validate(dict(row)) for row in rows]
-
-
-@contextmanager
-def opened() -> Generator[sqlite3.Connection, None, None]:
-    """Open the shop, made on first use, in autocommit mode with rows that know their column names.
-
-    Raises:
-        SetupError: the file cannot be made, opened or written, or is not a shop.
-    """
-    path = shop_seed.place()
-    try:
-        shop_seed.create(path)
-        connection = _connect(path)
-    except (OSError, sqlite3.Error) as error:
-        raise SetupError(
-            f"The shop's database {str(path)!r} cannot be used: {error}. "
-            "Delete it, or set SHOP_DB to a file in a folder you may write."
-        ) from error
-    with closing(connection):
-        yield connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA foreign_keys = ON")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != shop_seed.VERSION:
-        connection.close()
-        raise sqlite3.DatabaseError(f"it is not a shop of version {shop_seed.VERSION}")
-    return connection
 
 
 def _order(shop: sqlite3.Connection, number: int) -> Order:

@@ -6,18 +6,15 @@ people are invented. A shop that exists is never touched. To make one by hand:
     python -m tools.shop_seed [FILE]
 """
 
-import os
 import random
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-VERSION = 1
-"""Stands in the file's `user_version`; 0 is a file that is still empty."""
+from tools.database import Database
 
 SCHEMA = (
     "CREATE TABLE customers (email TEXT PRIMARY KEY, name TEXT NOT NULL)",
@@ -135,47 +132,19 @@ CARRIERS = ("Nordpost", "Parcelway", "Swiftline")
 REASONS = ("damaged", "not_arrived", "wrong_item")
 
 
-def place() -> Path:
-    """Where the shop's file is: `SHOP_DB`, or `.mainspring/shop.db` in the working folder."""
-    return Path(os.environ.get("SHOP_DB") or ".mainspring/shop.db")
-
-
 def create(path: Path, today: date | None = None, seed: int = 1) -> bool:
     """Make the shop in the file `path`; False if there is something in it already, which stays as it is.
-
-    All rows come in one transaction, so two processes may try at once, and one that dies half way
-    leaves nothing behind.
 
     Raises:
         OSError: the folder cannot be made.
         sqlite3.Error: the file cannot be written, or is no database.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as shop:
-        if not _is_empty(shop):
-            return False
-        shop.execute("BEGIN IMMEDIATE")
-        with shop:
-            # Again, under the lock: another process may have been quicker.
-            if not _is_empty(shop):
-                return False
-            for statement in SCHEMA:
-                shop.execute(statement)
-            _fill(shop, today or datetime.now(UTC).date(), random.Random(seed))  # noqa: S311 - no secret is drawn
-            shop.execute(f"PRAGMA user_version = {VERSION}")
-            # Keeps the file locked after the commit: the change to WAL does not wait for others, it fails.
-            shop.execute("PRAGMA locking_mode = EXCLUSIVE")
-        shop.execute("PRAGMA journal_mode = WAL")
-        return True
+    return SHOP.create(path, lambda shop: _fill(shop, today, seed))
 
 
-def _is_empty(shop: sqlite3.Connection) -> bool:
-    (version,) = shop.execute("PRAGMA user_version").fetchone()
-    (tables,) = shop.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return version == 0 and tables == 0
-
-
-def _fill(shop: sqlite3.Connection, today: date, rng: random.Random) -> None:
+def _fill(shop: sqlite3.Connection, today: date | None = None, seed: int = 1) -> None:
+    today = today or datetime.now(UTC).date()
+    rng = random.Random(seed)  # noqa: S311 - no secret is drawn
     others = {f"{name.lower().replace(' ', '.')}@example.com": name for name in OTHER_CUSTOMERS.split(", ")}
     sales = (*TICKET_SALES, *_other_sales(rng, ["paul.weiss@example.com", *others]))
     shop.executemany("INSERT INTO customers VALUES (?, ?)", [*TICKET_CUSTOMERS.items(), *others.items()])
@@ -220,9 +189,13 @@ def _ago(today: date, days: int) -> str:
     return (today - timedelta(days=days)).isoformat()
 
 
+SHOP = Database("shop", "SHOP_DB", ".mainspring/shop.db", SCHEMA, _fill)
+"""`SHOP_DB` says where the shop's file is."""
+
+
 def main() -> int:
     """Make the shop named on the command line, or else the one the tools use; return the exit code."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else place()
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else SHOP.place()
     try:
         made = create(path)
     except (OSError, sqlite3.Error) as error:

@@ -12,30 +12,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mainspring import Context, NotDone, SetupError, Tool, ToolError
-from tools import shop, shop_seed
+from mainspring import NotDone, SetupError, Tool, ToolError
+from tests.app.calling import call, rows
+from tools import database, shop, shop_seed
 
 ROOT = Path(__file__).parents[2]
-
-
-async def forgets(note: str) -> None:
-    """Stand where the engine puts its memory; no tool here remembers."""
-
-
-def context(key: str) -> Context:
-    """Build what the engine tells a tool."""
-    return Context(run="run", agent="refund-agent", idempotency_key=key, user="", tenant="", remember=forgets)
-
-
-def call(tool: Tool, key: str = "key-1", **args: Any) -> Any:
-    """Call a tool as the engine does: JSON in, JSON out."""
-    return tool.dump(tool.call(tool.parse(args), context(key)))
-
-
-def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """Ask the database itself, past the tools."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
 
 
 @pytest.fixture
@@ -107,9 +88,9 @@ class TestTheFile:
     def test_processes_that_come_first_together(self, file: Path) -> None:
         """Of processes that all find no shop, one makes it and the others find it whole."""
         script = (
-            "from tools import shop_seed; made = shop_seed.create(shop_seed.place()); "
+            "from tools import shop_seed; made = shop_seed.create(shop_seed.SHOP.place()); "
             "import sqlite3; orders = 'SELECT count(*) FROM orders'; "
-            "print(made, *sqlite3.connect(shop_seed.place()).execute(orders).fetchone())"
+            "print(made, *sqlite3.connect(shop_seed.SHOP.place()).execute(orders).fetchone())"
         )
         command = [sys.executable, "-c", script]
         started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(6)]
@@ -268,7 +249,7 @@ class TestRefunding:
     def test_busy_database(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A database that another writer holds is a certain 'not done', so the engine may try again."""
         call(shop.find_order, order=1042)
-        monkeypatch.setattr(shop, "PATIENCE", 0.01)
+        monkeypatch.setattr(database, "PATIENCE", 0.01)
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(NotDone, match="no refund was issued"):

@@ -156,7 +156,8 @@ def test_without_approval(state: Path):
 def test_approval_that_does_not_come(state: Path):
     """Where the rules never ask though they should, the demo says so and fails."""
     shop = {"SHOP_DB": str(state / "shop.db")}
-    pay = "from tools.shop import opened\nwith opened() as shop: shop.execute('UPDATE lines SET price_cents = 100')"
+    pay = "with SHOP.opened() as shop: shop.execute('UPDATE lines SET price_cents = 100')"
+    pay = f"from tools.shop_seed import SHOP\n{pay}"
     state.mkdir()
     subprocess.run([sys.executable, "-c", pay], cwd=ROOT, env=os.environ | shop, check=True)
 

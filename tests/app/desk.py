@@ -4,15 +4,14 @@ import json
 from dataclasses import dataclass, field
 
 from mainspring import Agent, Context
-from mainspring.core import base_rules
 from mainspring.core.canonical import Json
+from mainspring.core.facts import Facts
 from mainspring.core.flow import flow
 from mainspring.core.messages import Message, ToolCall, finished_calls
 from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
-from mainspring.core.rule_file import joined
-from mainspring.core.rules import CallFacts, Judge
-from mainspring.core.rules import parse as parse_rules
+from mainspring.core.rule_file import assemble
+from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec
 from mainspring.errors import ToolError
 
@@ -24,8 +23,7 @@ def table(agent: AgentSpec) -> Table:
 
 def judge(agent: AgentSpec) -> Judge:
     """The rules of an agent, with those that every agent has."""
-    base = parse_rules(agent.base, base_rules.SOURCE)
-    return Judge(joined(base, parse_rules(agent.rules, agent.rules_source)) if agent.rules else base, agent.tools, "a")
+    return Judge(assemble(agent.rule_texts), agent.tools, agent.name)
 
 
 @dataclass
@@ -67,7 +65,7 @@ class Desk:
         assert tool
         own = next((each for each in self.agent.tools if each.name == call.name), None)
         args = own.parse(call.args) if own else call.args
-        facts = CallFacts(
+        facts = Facts(
             agent=spec.name,
             user="",
             tenant="",
@@ -77,10 +75,10 @@ class Desk:
             results=finished_calls(messages),
             flow=flow(spec, tool, args, messages),
         )
-        judged = rules.judge_call(facts)
+        judged = rules.judge("tool_call", facts)
         if judged.verdict == "ask":
             self.asked.append(judged.rule)
-        refusal = {"deny": judged.reason, "ask": self.person, "allow": ""}[judged.verdict]
+        refusal = {"deny": judged.reason, "ask": self.person}.get(judged.verdict, "")
         # The engine finds out what another agent's answer was made of; those here read nothing graver than the user.
         ended = Message(role="tool", call=call.id, tool=call.name, label="user" if tool.agent else "")
         if refusal:

@@ -6,9 +6,9 @@ import pytest
 
 from agents.incident_desk import incident_desk
 from mainspring.core.canonical import Json
+from mainspring.core.facts import Facts
 from mainspring.core.flow import flow
 from mainspring.core.messages import Message, ToolCall, finished_calls
-from mainspring.core.rules import CallFacts, InputFacts
 from tests.app.calling import call
 from tests.app.desk import judge
 from tests.app.reports import DOWN
@@ -47,8 +47,9 @@ def verdict(tool: str, args: dict[str, Json], *earlier: Earlier) -> tuple[str, s
         messages += [asked, Message(role="tool", call="1", tool=name, text=json.dumps(result))]
     spec = SPEC.tool(tool)
     assert spec
-    judged = RULES.judge_call(
-        CallFacts(
+    judged = RULES.judge(
+        "tool_call",
+        Facts(
             agent=SPEC.name,
             user="",
             tenant="",
@@ -57,7 +58,7 @@ def verdict(tool: str, args: dict[str, Json], *earlier: Earlier) -> tuple[str, s
             args=args,
             results=finished_calls(tuple(messages)),
             flow=flow(SPEC, spec, args, messages),
-        )
+        ),
     )
     return judged.verdict, judged.rule
 
@@ -124,6 +125,6 @@ def test_words_that_nobody_of_us_said_ask(tool: str, args: dict[str, Json], earl
 @pytest.mark.parametrize(("length", "verdict"), [(10_000, "allow"), (10_001, "deny")])
 def test_the_length_of_a_report(length: int, verdict: str):
     """A report is a few lines."""
-    judged = RULES.judge_input(InputFacts(agent=SPEC.name, user="", tenant="", text="x" * length))
+    judged = RULES.judge("input", Facts(agent=SPEC.name, user="", tenant="", text="x" * length))
 
     assert judged.verdict == verdict

@@ -73,6 +73,7 @@ reader: Agent[str] = Agent("reader", instructions="Read.", tools=[look_up, look_
 runner: Agent[str] = Agent("runner", instructions="Run.", tools=[look_up, pay], mode="fast")
 packer: Agent[str] = Agent("packer", instructions="Pack.", tools=[look_up], context=300, shorten="summarise")
 listener: Agent[str] = Agent("listener", instructions="Listen.", tools=[hear, clerk])
+guarded: Agent[str] = Agent("guarded", instructions="Work.", tools=[look_up], rules="tests/histories/guarded.yaml")
 talker: Agent[str] = Agent("talker", instructions="Talk.", tools=[pay])
 
 
@@ -310,6 +311,17 @@ async def _labelled(bench: Bench) -> TestRun:
     return run
 
 
+async def _guarded(bench: Bench) -> TestRun:
+    """A result withheld, an answer sent back, one that a person has written again, and one that they replace."""
+    script = ScriptedModel(call("look_up", number=9), say("No."), say("Paid it."), say("Paid all of it."))
+    run = await bench.start(guarded, "go on", model=script)
+    (first,) = await run.waiting()
+    await run.deny(first, "All of it?")
+    (second,) = await _until(run, "review", 1)
+    await run.approve(second, answer="Paid all.")
+    return run
+
+
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "approved": _approved,
     "denied-by-button": _denied_by_button,
@@ -334,6 +346,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "steered-and-paused": _steered_and_paused,
     "fenced": _fenced,
     "labelled": _labelled,
+    "guarded": _guarded,
 }
 """By name of the file that holds the history: of the newest execution, where there are several."""
 SUGGESTED = ("continued", "graph-continued", "session-continued")

@@ -105,7 +105,8 @@ class AdmitRequest(Record):
 class Admission(Record):
     """The run's own definition, pinned: `spec` is an item holding a `core.spec.Spec`.
 
-    `refusal` is the reason and `rule` the rule, where an input rule denied the run. `recalled` holds
+    `refusal` is the reason and `rule` the rule, where an input rule denied the run; `matched` are all input rules that
+    matched. `recalled` holds
     what memory knows of the user, as a message item; `notes` how many. `indexed` tells whether the
     search attribute may be set on this server.
     """
@@ -116,6 +117,7 @@ class Admission(Record):
     notes: int = 0
     refusal: str = ""
     rule: str = ""
+    matched: tuple[str, ...] = ()
     indexed: bool = False
     timing: Timing
 

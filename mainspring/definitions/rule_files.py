@@ -56,6 +56,9 @@ class RuleFiles:
             policy = assemble(each.rule_texts)
             Judge(policy, each.tools, each.name, self.checks)
             problems = Problems(policy.source)
+            for rule in policy.rules:
+                if rule.verdict == "playbook" and not rule.role and not each.playbook:
+                    problems.wrong(rule.at, f"rule {rule.id!r}: agent {each.name!r} has no playbook that could answer.")
             own = [limit for limit in policy.limits if limit.source == policy.source]  # others are shared
             check_tools(problems, own, [tool.name for tool in each.tools], each.name)
             problems.close()

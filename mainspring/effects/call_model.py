@@ -65,15 +65,16 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
 async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer:
     """What comes of a call, but for how long it took."""
     agent = spec.agent(call.step.agent)
-    if refused := await _refused(world, run, call, spec, thread):
-        return refused
+    heard = await _heard(world, run, call, spec, thread)
+    if heard.refusal:
+        return heard
     instead = await takes_over(world.guards, run, agent, thread)
     thread = await seen(world.guards, run, agent, thread)
     if not instead and (overflowed := _overflowed(world, agent, thread)):
         return overflowed
     reply, instead = await _replied(world, run, agent, thread, instead)
     answer = await _answered(world, run, call, agent, thread, reply)
-    return answer.model_copy(update={"instead": instead})
+    return answer.model_copy(update={"instead": instead, "matched": (*heard.matched, *answer.matched)})
 
 
 async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, Spec, Thread]:
@@ -91,16 +92,19 @@ def not_held(error: LedgerError) -> ApplicationError:
     return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
 
 
-async def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer | None:
-    """A session's message that a rule refuses; the model is not asked."""
+async def _heard(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer:
+    """What the rules say of a session's new message; where one refuses it the model is not asked."""
     new = thread.messages[-len(call.new) :] if call.judge and call.new else ()
-    for text in [message.text for message in new if message.role == "user"]:
+    said = [message.text for message in new if message.role == "user"]
+    matched: tuple[str, ...] = ()
+    for text in said:
         judged = await judge_input(world.guards, spec, run, text)
+        matched += judged.matched
         if judged.verdict == "deny":
-            return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=_NO_TIME)
-    if any(message.role == "user" for message in new) and (waits := await limited(world, run, spec.agents, "input")):
-        return ModelAnswer(refusal=waits.reason, rule=waits.limit, timing=_NO_TIME)
-    return None
+            return ModelAnswer(refusal=judged.reason, rule=judged.rule, matched=matched, timing=_NO_TIME)
+    waits = await limited(world, run, spec.agents, "input") if said else None
+    refusal, rule = (waits.reason, waits.limit) if waits else ("", "")
+    return ModelAnswer(refusal=refusal, rule=rule, matched=matched, timing=_NO_TIME)
 
 
 def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:
@@ -171,7 +175,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         for index, each in enumerate(reply.calls)
     )
     calls, verdicts = await judge_calls(world.guards, run, agent, thread, asked)
-    text = await without(world.guards, run, agent, thread, reply.text)
+    text, redacted = await without(world.guards, run, agent, thread, reply.text)
     text, problem = (text, "") if calls else _answer(world, agent, text)
     judged = Judgement(verdict="allow")
     if not (calls or problem):
@@ -186,7 +190,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         verdicts=tuple(_lean(verdict) for verdict in verdicts),
         problem=problem,
         rule=judged.rule,
-        matched=judged.matched,
+        matched=(*redacted, *judged.matched),
         review=_review(judged),
         model=reply.model,
         provider=reply.provider,

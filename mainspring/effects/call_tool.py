@@ -145,17 +145,29 @@ async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: i
     agent, tool = found.agent, found.spec
     if not world.guards.judge(agent).rules("tool_result", tool.name):
         return _outcome(run, found.call, text, "ok", start)
-    value = cast("Json", json.loads(text))
+    value, redactions = await _redacted(world, run, found, cast("Json", json.loads(text)))
     facts = _facts(run, agent, found.thread, tool, found.tool.parse(found.call.args))
-    facts = facts.model_copy(update={"result": value})
-    redactions = await ask_redactions(world.guards, agent, "tool_result", facts, found.thread.messages)
-    value = redactor(world.guards, run).redacted(value, redactions)
     facts = facts.model_copy(update={"result": value})
     judged = await ask_rules(world.guards, agent, "tool_result", facts, found.thread.messages)
     withheld = judged.verdict == "deny"
     said = canonical({"withheld": judged.reason} if withheld else value)
     outcome = _outcome(run, found.call, said, "ok", start, judged.rule, str(OURS) if withheld else "")
-    return outcome.model_copy(update={"matched": judged.matched})
+    return outcome.model_copy(update={"matched": (*redactions, *judged.matched)})
+
+
+async def _redacted(world: World, run: RunRef, found: _Found, value: Json) -> tuple[Json, tuple[str, ...]]:
+    """What a tool gave without what rules take out of it, and these rules."""
+    facts = _facts(run, found.agent, found.thread, found.spec, found.tool.parse(found.call.args))
+    facts = facts.model_copy(update={"result": value})
+    rules = await ask_redactions(world.guards, found.agent, "tool_result", facts, found.thread.messages)
+    return redactor(world.guards, run).redacted(value, rules), tuple(rule.id for rule in rules)
+
+
+async def _in_words(world: World, run: RunRef, found: _Found, error: str) -> str:
+    """What a tool says that went wrong, cut short, and without what rules would take out of its result."""
+    if not world.guards.judge(found.agent).says("redact", "tool_result", found.spec.name):
+        return error[:_ERROR_LIMIT]
+    return str((await _redacted(world, run, found, error))[0])[:_ERROR_LIMIT]
 
 
 async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tuple[str, Status]:
@@ -170,13 +182,16 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
             return f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error"
         text = canonical(value)
     except ToolError as error:
-        return str(error)[:_ERROR_LIMIT], "error"
+        return await _in_words(world, run, found, str(error)), "error"
     except NotDone as error:
-        raise ApplicationError(f"{tool.name} was not done: {error}", type="NotDone") from None
-    except Exception as error:
+        why = await _in_words(world, run, found, str(error))
+        raise ApplicationError(f"{tool.name} was not done: {why}", type="NotDone") from None
+    except Exception as error:  # noqa: BLE001 - raised again, in words
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
-        raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
+        said = await _in_words(world, run, found, what)
+        # The error itself would go into the failure's cause, with all its words.
+        raise ApplicationError(said, type="ToolFailed") from (error if said == what[:_ERROR_LIMIT] else None)
     if too_large := world.too_large(text) or world.gauge.too_much(found.agent, text):
         return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"

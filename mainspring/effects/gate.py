@@ -22,13 +22,20 @@ _NAMED = {"flow.untrusted", "flow.uncleared", "risk"}
 
 
 async def judge_input(guards: Guards, spec: Spec, run: RunRef, text: str, at: float = 0.0) -> Judgement:
-    """What the rules of every agent in reach say of a user's text: the first that denies it counts."""
+    """What the rules of every agent in reach say of a user's text: the first that denies it counts.
+
+    `matched` names the rules of all of them, and those by which something is taken out of it.
+    """
+    first = Judgement(verdict="allow")
+    matched: list[str] = []
     for agent in spec.agents:
         facts = known(run, agent, at).model_copy(update={"text": text})
+        matched += [rule.id for rule in await ask_redactions(guards, agent, "input", facts)]
         judged = await ask_rules(guards, agent, "input", facts)
-        if judged.verdict == "deny":
-            return judged
-    return Judgement(verdict="allow")
+        matched += judged.matched
+        if judged.verdict == "deny" and first.verdict != "deny":
+            first = judged
+    return first.model_copy(update={"matched": tuple(dict.fromkeys(matched))})
 
 
 async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
@@ -45,9 +52,11 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
     verdicts: list[CallVerdict] = []
     for each in asked:
         args = _parse(guards, agent, each)
+        redacted: tuple[str, ...] = ()
         if not isinstance(args, str) and guards.judge(agent).says("redact", "tool_call", each.name):
             facts = _about(guards, base, agent, thread, each.name, args)
             rules = await ask_redactions(guards, agent, "tool_call", facts, thread.messages)
+            redacted = tuple(rule.id for rule in rules)
             changed = redactor(guards, run).redacted(args, rules)
             args = _parse(guards, agent, each.model_copy(update={"args": changed}))
         if isinstance(args, str):
@@ -66,7 +75,7 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
                 args_digest=digest(canonical(args), run.key),
                 rule=judged.rule,
                 reason=judged.reason,
-                matched=judged.matched,
+                matched=(*redacted, *judged.matched),
                 label=str(facts.flow.label) if tool and tool.agent and facts.flow.label != FROM_USER else "",
             )
         )

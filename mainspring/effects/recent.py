@@ -1,4 +1,4 @@
-"""The newest entries of something that costs more to make than to keep."""
+"""Activity side. The newest entries of something that costs more to make than to keep."""
 
 from collections import OrderedDict
 from typing import TypeVar

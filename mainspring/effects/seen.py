@@ -49,11 +49,13 @@ async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thre
     return ""
 
 
-async def without(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> str:
-    """What an agent says, without what a rule at `output` takes out of it."""
+async def without(
+    guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str
+) -> tuple[str, tuple[str, ...]]:
+    """What an agent says, without what rules at `output` take out of it; and these rules."""
     facts = _said(run, agent, thread, text)
     rules = await ask_redactions(guards, agent, "output", facts, thread.messages) if text else ()
-    return _redacted(guards, run, text, rules) if rules else text
+    return (_redacted(guards, run, text, rules) if rules else text), tuple(rule.id for rule in rules)
 
 
 async def judge_output(  # noqa: PLR0917 - whose text, said after what, and when

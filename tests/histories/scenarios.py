@@ -73,7 +73,7 @@ reader: Agent[str] = Agent("reader", instructions="Read.", tools=[look_up, look_
 runner: Agent[str] = Agent("runner", instructions="Run.", tools=[look_up, pay], mode="fast")
 packer: Agent[str] = Agent("packer", instructions="Pack.", tools=[look_up], context=300, shorten="summarise")
 listener: Agent[str] = Agent("listener", instructions="Listen.", tools=[hear, clerk])
-guarded: Agent[str] = Agent("guarded", instructions="Work.", tools=[look_up], rules="tests/histories/guarded.yaml")
+guarded: Agent[str] = Agent("guarded", instructions="Work.", tools=[look_up], rules="guarded.yaml")
 talker: Agent[str] = Agent("talker", instructions="Talk.", tools=[pay])
 
 

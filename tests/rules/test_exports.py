@@ -7,6 +7,7 @@ PUBLIC = [
     "Agent",
     "Context",
     "DefinitionError",
+    "Facts",
     "Graph",
     "InputError",
     "MainspringError",

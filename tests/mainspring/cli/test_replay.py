@@ -36,7 +36,8 @@ Edit = Callable[[str, str], None]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's folder: the graph and agents of the recorded histories, and the histories."""
     (tmp_path / "worker.py").write_text(WORKER)
-    shutil.copy(HISTORIES / "scenarios.py", tmp_path)
+    for name in ("scenarios.py", "guarded.yaml"):
+        shutil.copy(HISTORIES / name, tmp_path)
     (tmp_path / "histories").mkdir()
     for file in HISTORIES.glob("*.json"):
         shutil.copy(file, tmp_path / "histories")

@@ -56,7 +56,8 @@ def test_right():
             at_most=5,
             every=86_400,
             reason="At most five refunds a day for one customer.",
-            line=2,
+            source="p.yaml",
+            at=(2, 5),
         )
     ]
 
@@ -120,7 +121,7 @@ def test_wrong(old, new, line, said):
 def test_same_id_twice():
     """Two limits with one id are refused, with the line of the first."""
     found = refusal(RIGHT + RIGHT.removeprefix("limits:\n"))
-    assert found == "p.yaml:9: limit 'refunds-a-day' has the id of the limit in line 2."
+    assert found == "p.yaml:9:5: limit 'refunds-a-day' has the id of the limit in line 2."
 
 
 def test_all_mistakes_at_once():
@@ -136,7 +137,7 @@ def test_unknown_tool():
     with pytest.raises(PolicyError) as caught:
         problems.close()
     assert str(caught.value) == (
-        "p.yaml:2: limit 'refunds-a-day': agent 'refund-agent' has no tool 'issue_refunds'. "
+        "p.yaml:2:5: limit 'refunds-a-day': agent 'refund-agent' has no tool 'issue_refunds'. "
         "Did you mean 'issue_refund'?"
     )
 

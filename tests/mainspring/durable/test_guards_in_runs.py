@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from mainspring import Agent, Context, Facts, tool
+from mainspring import Agent, Context, Facts, NotDone, ToolError, tool
 from mainspring.ports.model import ModelRequest
+from mainspring.telemetry.attributes import MATCHED
 from mainspring.telemetry.chain import project_run
 from mainspring.testing import ScriptedModel, call, calls, fail, say
 from mainspring.testing.bench import Bench, TestRun
@@ -166,6 +167,52 @@ rules:
     assert CARD not in await history_of(run)
 
 
+@tool("read", returns="trusted")
+def fail_with(kind: str) -> str:
+    """Fail in this way."""
+    words = f"there is no account for {CARD}"
+    raise {"expected": ToolError, "not done": NotDone}.get(kind, RuntimeError)(words)
+
+
+@pytest.mark.parametrize("kind", ["expected", "not done", "surprise"])
+async def test_what_a_tool_says_of_its_failure_is_redacted(mainspring: Bench, rules: Any, kind: str) -> None:
+    """Errors quote what they stumbled over; history and model have them without it."""
+    text = "rules:\n  - {id: r, point: tool_result, verdict: redact, reason: Cards.}\n"
+    agent: Agent[str] = Agent("desk", instructions="Work.", tools=[fail_with], rules=rules(text), mode="step")
+    heard = Listening(say("It failed."))
+    run = await mainspring.start(agent, "Try.", model=ScriptedModel(call("fail_with", kind=kind), heard))
+    await run.result()
+
+    assert "there is no account for [card]" in heard.heard[-1]
+    assert CARD not in await history_of(run)
+
+
+async def test_every_rule_that_matched_is_recorded(mainspring: Bench, rules: Any) -> None:
+    """At each point, with those that redact and those that only look on."""
+    text = """
+rules:
+  - {id: in-shadow, point: input, when: 'true', verdict: deny, reason: No., shadow: true}
+  - {id: in-redacts, point: input, verdict: redact, reason: Cards.}
+  - {id: call-redacts, point: tool_call, verdict: redact, reason: Cards.}
+  - {id: result-redacts, point: tool_result, verdict: redact, reason: Cards.}
+  - {id: result-shadow, point: tool_result, when: 'true', verdict: deny, reason: No., shadow: true}
+  - {id: out-redacts, point: output, verdict: redact, reason: Cards.}
+"""
+    run = await mainspring.start(
+        desk(rules(text)), "Find Ada.", model=ScriptedModel(call("find_customer", name="Ada"), say("Found."))
+    )
+    await run.result()
+
+    trace = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
+    holders = [*trace.spans, *(event for span in trace.spans for event in span.events)]
+    assert [each.attributes[MATCHED] for each in holders if each.attributes.get(MATCHED)] == [
+        ("in-redacts", "shadow:in-shadow"),
+        ("result-redacts", "shadow:result-shadow"),
+        ("out-redacts",),
+        ("call-redacts",),
+    ]
+
+
 async def test_arguments_are_redacted_before_they_are_recorded(mainspring: Bench, rules: Any) -> None:
     """What a model writes into a call goes through the same recognisers."""
     text = "rules:\n  - {id: r, point: tool_call, tool: find_customer, verdict: redact, reason: Cards.}\n"
@@ -280,7 +327,7 @@ async def test_a_function_that_fails_denies(mainspring: Bench, rules: Any, check
     assert heard.heard[-1] == f"rule 'r' could not be evaluated ({why}), so the call is refused"
     trace = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
     events = [event for span in trace.spans for event in span.events]
-    assert [event.attributes["mainspring.rules.matched"] for event in events] == [("failed:r",)]
+    assert [event.attributes[MATCHED] for event in events] == [("failed:r",)]
 
 
 async def test_a_rule_in_the_shadow_only_looks_on(mainspring: Bench, rules: Any) -> None:

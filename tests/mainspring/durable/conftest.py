@@ -1,6 +1,7 @@
 """What the tests of runs share: ways to have one continue as new, and to start one with an update."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,3 +63,15 @@ async def with_start(mainspring: Bench) -> WithStart:
         return TestRun(await start.workflow_handle(), TimeSkipper(mainspring.client)), answer
 
     return send
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a rule file; gives its path."""
+
+    def write(rules: str) -> Path:
+        path = tmp_path / "rules.yaml"
+        path.write_text(rules)
+        return path
+
+    return write

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards bench-recognisers lock clean distclean
+.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
@@ -53,6 +53,9 @@ bench-sleep: $(STAMP) ## measure 1,000 runs that wait for approval (N=10000 for 
 
 bench-guards: $(STAMP) ## play AgentDojo's attacks against the rules (SUITES=banking,workspace,slack,travel)
 	@exec $(BIN)/python -m benchmarks.dojo --suites "$(SUITES)"
+
+bench-rules: $(STAMP) ## measure what asking rules costs
+	@exec $(BIN)/python -m benchmarks.rules
 
 bench-recognisers: $(STAMP) ## look for personal data and secrets in labelled texts
 	@exec $(BIN)/python -m benchmarks.recognisers

@@ -1,3 +1,5 @@
+import pytest
+
 from mainspring.core.approvals import Request, choices
 from mainspring.core.canonical import Json
 from mainspring.core.card import card, ended
@@ -49,6 +51,19 @@ def test_a_card_asks_how_a_call_ended():
     assert "### Request 1: did `issue_refund` happen?" in text
     assert "(`the worker was lost`). It is never repeated on its own." in text
     assert "approve" not in text
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_card_shows_an_answer_before_it_is_given(typed: bool):
+    """All of it, and how other words are given instead, where it has no type."""
+    answer = "We are sorry. " * 10
+    text = shown(request({"answer": answer}, kind="review", tool="answer", typed=typed))
+
+    assert "### Request 1: may this answer be given?\n\nAgent `refund-agent` wants to answer:" in text
+    assert text.count("We are sorry.") == 10
+    assert "- `approve 1: answer`\n" in text
+    assert ('{"answer": "…"}' in text) is not typed
+    assert "no answer is given and the run fails" in text
 
 
 def test_each_request_has_its_section():

@@ -104,6 +104,38 @@ def test_an_answer_without_calls_ends_it() -> None:
     assert after(state, replied(state, text="Good day."))[1] == (Finish(text="Good day."),)
 
 
+def reviewed() -> Turn:
+    """An answer that waits for a person."""
+    asking = begun()
+    looked_at = CallVerdict(tool="answer", verdict="ask", rule="look", reason="Look.")
+    waiting, commands = step(asking, replied(asking, text="Hello.").model_copy(update={"review": looked_at}))
+
+    assert commands == (AskPerson(step="2", index=-1, kind="review", verdict=looked_at, reason="Look."),)
+    return waiting
+
+
+def test_an_answer_under_review_is_given_when_a_person_lets_it() -> None:
+    """As it is, or in the person's words, which the model is then told."""
+    _, commands = step(reviewed(), decided("2", "approve"))
+    assert commands == (Finish(text="Hello."),)
+
+    other = Decision(request="1", choice="approve", decided=1.0, answer="Good day.")
+    after, commands = step(reviewed(), Decided(step="2", decision=other))
+    assert commands == (Finish(text="Good day."),)
+    assert [said(note).text for note in after.notes] == ["A person gave another answer than yours: Good day."]
+
+
+def test_an_answer_under_review_is_written_again_or_never_given() -> None:
+    """A denial goes back with its reason; where nobody came there is no answer."""
+    after, commands = step(reviewed(), decided("2", "deny", "Be polite."))
+    assert [type(each) for each in commands] == [CallModel]
+    assert "Be polite." in after.new[-1].text
+    assert after.review is None
+
+    _, commands = step(reviewed(), decided("2", "expired", "Nobody came."))
+    assert commands == (Fail(kind="NotReviewed", reason="Nobody came."),)
+
+
 def test_an_allowed_call_runs_under_a_permit_of_the_rules() -> None:
     """A call that the rules allow runs at once; the permit names step, tool, arguments and policy."""
     state = begun()

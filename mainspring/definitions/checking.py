@@ -12,9 +12,8 @@ from mainspring.core.tool import check_label
 from mainspring.errors import DefinitionError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
-_CLOSED = {"enum", "const", "$ref", "anyOf", "oneOf", "allOf"}
 _CLOSED_FORMATS = {"date", "date-time", "time", "duration"}
-"""What bounds a text in a JSON Schema: nobody can say anything by it but what its author foresaw."""
+"""Forms of a text by which nobody can say anything but what its author foresaw."""
 MODEL = re.compile(r"playbook|[a-z][a-z0-9_-]*:\S+")
 
 
@@ -91,18 +90,34 @@ def checked_returns(name: str, returns: str, has_tools: bool, result: object) ->
 def _free_texts(schema: Any, name: str = "its result") -> list[str]:
     """Which parts of a JSON Schema may hold any text, by the names of their fields."""
     schema = cast("dict[str, Any]", schema)
-    choices = (part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ()))
-    free = [each for part in choices for each in _free_texts(part, name)]
-    free += [each for key, part in schema.get("properties", {}).items() for each in _free_texts(part, repr(key))]
-    free += [each for key, part in schema.get("$defs", {}).items() for each in _free_texts(part, repr(key))]
-    for key in ("items", "additionalProperties"):
-        if isinstance(part := schema.get(key), dict):
-            free += _free_texts(part, name)
-    closed = {"enum", "const", "format", "$ref", "anyOf", "oneOf", "allOf"}
+    free = [each for key, part in schema.get("$defs", {}).items() for each in _free_texts(part, repr(key))]
+    choices = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
+    if choices:
+        return [*free, *(each for part in choices for each in _free_texts(part, name))]
     kind = schema.get("type")
-    is_open_object = (
-        kind == "object" and not schema.get("properties") and schema.get("additionalProperties") is not False
-    )
-    if (kind in ("string", None) or is_open_object) and not closed & schema.keys():
-        free.append(name)
-    return free
+    if {"enum", "const", "$ref"} & schema.keys() or kind in ("boolean", "integer", "number", "null"):
+        return free
+    if kind == "array":
+        return [*free, *_free_items(schema, name)]
+    if kind == "object":
+        return [*free, *_free_fields(schema, name)]
+    return free if kind == "string" and schema.get("format") in _CLOSED_FORMATS else [*free, name]
+
+
+def _free_items(schema: dict[str, Any], name: str) -> list[str]:
+    first = schema.get("prefixItems", ())
+    rest = schema.get("items", False if schema.get("maxItems") == len(first) else {})
+    parts = [*first, rest] if rest is not False else first
+    return [each for part in parts for each in _free_texts(part, name)]
+
+
+def _free_fields(schema: dict[str, Any], name: str) -> list[str]:
+    fields = schema.get("properties", {})
+    free = [each for key, part in fields.items() for each in _free_texts(part, repr(key))]
+    # Where a schema does not say, pydantic drops what is not among the fields.
+    other = schema.get("additionalProperties", "properties" not in schema)
+    if other is False:
+        return free
+    if other is True or "propertyNames" not in schema:
+        return [*free, name]
+    return [*free, *_free_texts(schema["propertyNames"], name), *_free_texts(other, name)]

@@ -105,7 +105,8 @@ class AdmitRequest(Record):
 class Admission(Record):
     """The run's own definition, pinned: `spec` is an item holding a `core.spec.Spec`.
 
-    `refusal` is the reason and `rule` the rule, where an input rule denied the run. `recalled` holds
+    `refusal` is the reason and `rule` the rule, where an input rule denied the run; `matched` names every
+    rule that matched. `recalled` holds
     what memory knows of the user, as a message item; `notes` how many. `indexed` tells whether the
     search attribute may be set on this server.
     """
@@ -116,6 +117,7 @@ class Admission(Record):
     notes: int = 0
     refusal: str = ""
     rule: str = ""
+    matched: tuple[str, ...] = ()
     indexed: bool = False
     timing: Timing
 
@@ -140,7 +142,8 @@ class ModelAnswer(Record):
 
     `problem` says why the message is not usable as the agent's result ("" when it is, or has calls).
     Without an item nothing was asked: the thread was too long (`overflow`, in tokens), or a rule refused
-    the user's message (`refusal`, `rule`). A verdict leaves out what its call says already.
+    the user's message (`refusal`, `rule`). `matched` names every rule that matched what the user said (where it was
+    judged) or the answer. A verdict leaves out what its call says already.
     """
 
     work: ModelCall | None = None

@@ -14,6 +14,7 @@ from mainspring.contracts.steps import Admission, AdmitRequest, RunRef, Timing
 from mainspring.core.labels import FROM_USER, join, read_label
 from mainspring.core.ledger import Item, make_item
 from mainspring.core.messages import Message
+from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CURRENT
 from mainspring.effects.gate import judge_input
@@ -46,7 +47,8 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
             non_retryable=True,
         )
     run = RunRef.of(asked.input, name=asked.name, first=asked.first, key=key, spec=item.digest)
-    refusal, rule = await _judge(world, spec, run, asked.input.input)
+    judged = await _judge(world, spec, run, asked.input.input)
+    refusal, rule = (judged.reason, judged.rule) if judged.verdict == "deny" else ("", "")
     if not refusal and (waits := await limited(world, run, spec.agents, "input")):
         refusal, rule = waits.reason, waits.limit
     recalled, notes = await _recall(world, asked, key)
@@ -57,6 +59,7 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         notes=notes,
         refusal=refusal,
         rule=rule,
+        matched=judged.matched,
         indexed=await _is_indexed(world),
         timing=Timing(start=start, end=time.time_ns()),
     )
@@ -86,11 +89,10 @@ def _items(admission: Admission) -> list[Item]:
     return [admission.spec, admission.recalled] if admission.recalled else [admission.spec]
 
 
-async def _judge(world: World, spec: Spec, run: RunRef, text: str | None) -> tuple[str, str]:
+async def _judge(world: World, spec: Spec, run: RunRef, text: str | None) -> Judgement:
     if text is None:  # a session, whose messages are judged as they come
-        return "", ""
-    judged = await judge_input(world.guards, spec, run, text)
-    return judged.reason, judged.rule
+        return Judgement(verdict="allow")
+    return await judge_input(world.guards, spec, run, text)
 
 
 async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | None, int]:

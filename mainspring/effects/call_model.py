@@ -63,7 +63,8 @@ async def call_model(world: World, call: ModelCall) -> ModelAnswer:
 async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer:
     """What comes of a call, but for how long it took."""
     agent = spec.agent(call.step.agent)
-    if refused := await _refused(world, run, call, spec, thread):
+    refused, matched = await _asked(world, run, call, spec, thread)
+    if refused:
         return refused
     instead = await takes_over(world.guards, run, agent, thread)
     thread = await seen(world.guards, run, agent, thread)
@@ -71,7 +72,7 @@ async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: 
         return overflowed
     reply, instead = await _replied(world, run, agent, thread, instead)
     answer = await _answered(world, run, call, agent, thread, reply)
-    return answer.model_copy(update={"instead": instead})
+    return answer.model_copy(update={"instead": instead, "matched": (*matched, *answer.matched)})
 
 
 async def _read(world: World, call: ModelCall) -> tuple[RunRef, ModelCall, Spec, Thread]:
@@ -89,16 +90,21 @@ def not_held(error: LedgerError) -> ApplicationError:
     return ApplicationError(str(error), type="NotHeld" if activity.info().is_local else "LedgerError")
 
 
-async def _refused(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread) -> ModelAnswer | None:
-    """A session's message that a rule refuses; the model is not asked."""
+async def _asked(
+    world: World, run: RunRef, call: ModelCall, spec: Spec, thread: Thread
+) -> tuple[ModelAnswer | None, tuple[str, ...]]:
+    """A session's message that is refused, so that the model is not asked, and the rules that matched."""
     new = thread.messages[-len(call.new) :] if call.judge and call.new else ()
+    matched: dict[str, None] = {}
     for text in [message.text for message in new if message.role == "user"]:
         judged = await judge_input(world.guards, spec, run, text)
+        matched |= dict.fromkeys(judged.matched)
         if judged.verdict == "deny":
-            return ModelAnswer(refusal=judged.reason, rule=judged.rule, timing=_NO_TIME)
+            refusal = {"refusal": judged.reason, "rule": judged.rule, "matched": tuple(matched)}
+            return ModelAnswer.model_validate({**refusal, "timing": _NO_TIME}), ()
     if any(message.role == "user" for message in new) and (waits := await limited(world, run, spec.agents, "input")):
-        return ModelAnswer(refusal=waits.reason, rule=waits.limit, timing=_NO_TIME)
-    return None
+        return ModelAnswer(refusal=waits.reason, rule=waits.limit, matched=tuple(matched), timing=_NO_TIME), ()
+    return None, tuple(matched)
 
 
 def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer | None:

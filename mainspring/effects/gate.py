@@ -23,12 +23,14 @@ _NAMED = {"flow.untrusted", "flow.uncleared", "risk"}
 
 async def judge_input(guards: Guards, spec: Spec, run: RunRef, text: str, at: float = 0.0) -> Judgement:
     """What the rules of every agent in reach say of a user's text: the first that denies it counts."""
+    matched: dict[str, None] = {}
     for agent in spec.agents:
         facts = known(run, agent, at).model_copy(update={"text": text})
         judged = await ask_rules(guards, agent, "input", facts)
+        matched |= dict.fromkeys(judged.matched)
         if judged.verdict == "deny":
-            return judged
-    return Judgement(verdict="allow")
+            return judged.model_copy(update={"matched": tuple(matched)})
+    return Judgement(verdict="allow", matched=tuple(matched))
 
 
 async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when

@@ -4,7 +4,8 @@
 proves nothing. `rejudge` says what the rules of today would have said of what a run did.
 """
 
-from mainspring.replaying.rejudging import Judged, Past, Said, Today, asked_calls, read_past, rejudge
+from mainspring.replaying.past import Judged, Past, Said, read_past, recorded
+from mainspring.replaying.rejudging import Today, rejudge
 from mainspring.replaying.sources import Entry, fetch, listed, read, save
 from mainspring.replaying.verdicts import Verdict, judge
 
@@ -15,12 +16,12 @@ __all__ = [
     "Said",
     "Today",
     "Verdict",
-    "asked_calls",
     "fetch",
     "judge",
     "listed",
     "read",
     "read_past",
+    "recorded",
     "rejudge",
     "save",
 ]

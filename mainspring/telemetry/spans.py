@@ -125,6 +125,7 @@ def admit_span(request: AdmitRequest, admission: Admission) -> Span:
         a.NOTES: admission.notes,
         a.VERDICT: "deny" if admission.refusal else "allow",
         a.RULE: admission.rule,
+        a.MATCHED: admission.matched,
     }
     timing = admission.timing
     return make_span(run_of(request), ids.ADMIT, "admit", start=timing.start, end=timing.end, own=own)

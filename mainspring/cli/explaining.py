@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mainspring.replaying import Judged
 
 _VERDICTS = {"malformed": "not possible, and no rule was asked", "playbook": "answered by the playbook"}
+_LONGEST = 400
+"""Characters of a call's arguments that are shown; the history has them all."""
 _AT_RESULT = {"deny": "withheld"}
 
 
@@ -24,17 +26,27 @@ def explained(judged: "Judged", spec: Spec) -> str:
     # What is left out of a dry run for any other reason was judged by a rule.
     what = "limit" if judged.left_out.startswith("a limit") else "rule"
     by = f" by {what} {then.rule}" if then.rule else ""
-    lines = [_about(judged), f"  {verdict}{by}{f': {then.reason}' if then.reason else ''}"]
     names = then.matched or ((then.rule,) if then.rule in rules else ())
+    if then.verdict == "allow" and not names:
+        return f"{_about(judged)}\n  allow, no rule matched"
+    lines = [_about(judged), f"  {verdict}{by}{f': {then.reason}' if then.reason else ''}"]
     for name in names:
         lines += _matched(name, rules.get(name.removeprefix(SHADOW).removeprefix(FAILED)))
-    if not names and what == "rule" and then.verdict != "malformed":
-        lines.append("  no rule matched")
     return "\n".join(lines)
 
 
+def has_rules(judged: "Judged", spec: Spec) -> bool:
+    """Whether there was a rule to ask; a call was judged in any case."""
+    if judged.point == "tool_call" or judged.then.rules:
+        return True
+    agents = spec.agents if judged.step == "admit" else [spec.agent(judged.agent)]
+    rules = (rule for agent in agents for rule in assemble(agent.rule_texts).rules)
+    return any(rule.point == judged.point and rule.tool in ("", judged.tool) for rule in rules)
+
+
 def _about(judged: "Judged") -> str:
-    call = f"{judged.tool} {canonical(judged.args)}"
+    args = canonical(judged.args)
+    call = f"{judged.tool} {args if len(args) <= _LONGEST else args[:_LONGEST] + '…'}"
     what = {
         "input": "what the user wrote",
         "tool_call": f"{judged.agent} calls {call}",

@@ -135,7 +135,7 @@ async def _dry_run(wanted: Wanted, *, as_json: bool) -> bool:
     return tally.is_fine
 
 
-async def _count(wanted: Wanted, today: "Today", tally: Tally, *, as_json: bool) -> None:
+async def _count(wanted: Wanted, today: "Today", tally: "Tally", *, as_json: bool) -> None:
     from rich.console import Console
 
     from mainspring.replaying import read_past, rejudge
@@ -162,8 +162,8 @@ async def _count(wanted: Wanted, today: "Today", tally: Tally, *, as_json: bool)
 
 
 async def _explain(wanted: Wanted, step: str) -> None:
-    from mainspring.cli.explaining import explained
-    from mainspring.replaying import read_past, recorded
+    from mainspring.cli.explaining import explained, has_rules
+    from mainspring.replaying import asked_about, read_past
     from mainspring.serve import data_converter
     from mainspring.settings import read_settings
 
@@ -173,7 +173,7 @@ async def _explain(wanted: Wanted, step: str) -> None:
         if past is None:
             typer.echo(f"{entry.name}: the run was not let in, and no rule was asked.")
             continue
-        every = recorded(past)
+        every = [each for each in asked_about(past) if has_rules(each, past.spec)]
         chosen = [each for each in every if step in ("", each.step)]
         if step and not chosen:
             near = did_you_mean(step, dict.fromkeys(each.step for each in every))

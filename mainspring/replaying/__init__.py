@@ -4,7 +4,7 @@
 proves nothing. `rejudge` says what the rules of today would have said of what a run did.
 """
 
-from mainspring.replaying.past import Judged, Past, Said, read_past, recorded
+from mainspring.replaying.past import Judged, Past, Said, asked_about, read_past
 from mainspring.replaying.rejudging import Today, rejudge
 from mainspring.replaying.sources import Entry, fetch, listed, read, save
 from mainspring.replaying.verdicts import Verdict, judge
@@ -16,12 +16,12 @@ __all__ = [
     "Said",
     "Today",
     "Verdict",
+    "asked_about",
     "fetch",
     "judge",
     "listed",
     "read",
     "read_past",
-    "recorded",
     "rejudge",
     "save",
 ]

@@ -18,7 +18,7 @@ from mainspring.core.messages import Message, ToolCall
 from mainspring.core.policy import Point
 from mainspring.core.rule_file import assemble
 from mainspring.core.rules import FAILED, SHADOW, Judgement
-from mainspring.core.spec import Spec
+from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.ledger import Thread
 from mainspring.effects.recorded import Page
@@ -188,7 +188,7 @@ async def read_past(entry: Entry, converter: DataConverter) -> Past | None:
     return Past(run, spec, facts.activities, facts.given.input, texts, links)
 
 
-def recorded(past: Past) -> list[Judged]:
+def asked_about(past: Past) -> list[Judged]:
     """Everything that rules were asked about in a run, oldest first, with what they said."""
     limits = {limit.id for agent in past.spec.agents for limit in assemble(agent.rule_texts).limits}
     found: list[Judged] = []
@@ -203,12 +203,20 @@ def _recorded(past: Past, each: Activity) -> Iterator[Judged]:
     if isinstance(each.result, Admission):
         if past.given is not None:  # the messages of a session are asked about as they come
             said = each.result
-            then = Said("deny" if said.refusal else "allow", said.rule, said.refusal, said.matched)
+            matched = without_playbook(said.matched, past.spec.agents)
+            then = Said("deny" if said.refusal else "allow", said.rule, said.refusal, matched)
             yield Judged("admit", past.run.name, "input", "", {}, then, each)
     elif isinstance(each.work, ModelCall) and isinstance(each.result, ModelAnswer):
         yield from _of_reply(past, each, each.work, each.result)
     elif isinstance(each.work, ToolWork) and isinstance(each.result, ToolOutcome):
         yield from _of_call(past, each, each.work, each.result)
+
+
+def without_playbook(matched: Iterable[str], agents: Iterable[AgentSpec]) -> tuple[str, ...]:
+    """Rules that matched a run's input, but for those that are asked again where an agent reads it, and act there."""
+    rules = (rule for agent in agents for rule in assemble(agent.rule_texts).rules)
+    act_later = {rule.id for rule in rules if rule.verdict == "playbook"}
+    return tuple(name for name in matched if plain(name) not in act_later)
 
 
 def _of_reply(past: Past, each: Activity, work: ModelCall, answer: ModelAnswer) -> Iterator[Judged]:

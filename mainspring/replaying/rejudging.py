@@ -18,7 +18,7 @@ from mainspring.effects.guards import Guards
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
 from mainspring.effects.seen import judge_output, seen, takes_over
-from mainspring.replaying.past import GONE, TOOK_OVER, Judged, Past, Said, recorded, said
+from mainspring.replaying.past import GONE, TOOK_OVER, Judged, Past, Said, asked_about, said, without_playbook
 from mainspring.serve import Project
 from mainspring.telemetry.history import Activity
 
@@ -54,7 +54,7 @@ async def rejudge(past: Past, today: Today) -> AsyncIterator[Judged]:
     """
     asker = _Asker(past, today)
     by_activity: dict[int, list[Judged]] = {id(each): [] for each in past.activities}
-    for judged in recorded(past):
+    for judged in asked_about(past):
         by_activity[id(judged.activity)].append(judged)
     for activity in past.activities:
         async for judged in asker.ask(activity, by_activity[id(activity)]):
@@ -72,8 +72,10 @@ class _Asker:
         """What was asked about in an activity, with what is said now, and what is only said now."""
         at = activity.result.timing.end / 1e9 if activity.result else 0.0
         if isinstance(activity.result, Admission):
-            for each in judged:
-                yield await self._input(each, [self.past.given or ""], at)
+            reach = self.today.reach(self.past.run.name, self.past.run.tenant)
+            for each in [await self._input(each, [self.past.given or ""], at) for each in judged]:
+                now = each.now and replace(each.now, matched=without_playbook(each.now.matched, reach))
+                yield replace(each, now=now)
             return
         work = activity.work
         if not (isinstance(work, ModelCall | ToolWork) and activity.result):

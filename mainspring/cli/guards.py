@@ -1,5 +1,6 @@
 """`mainspring guards`: work with the rules of this folder. The edge."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,7 +110,7 @@ def explain(
 
 
 async def _dry_run(wanted: Wanted, *, as_json: bool) -> bool:
-    from mainspring.cli.rule_list import pages, print_table
+    from mainspring.cli.rule_list import pages
     from mainspring.cli.tally import Tally
     from mainspring.replaying import Today
     from mainspring.serve import check_rules, load_project, open_guards
@@ -121,18 +122,24 @@ async def _dry_run(wanted: Wanted, *, as_json: bool) -> bool:
     today = Today(project, open_guards(project, settings, read_only=True), settings.model)
     rules = [rule for page in pages(project.specs()) for rule in page.rules]
     tally = Tally(rules)
-    ended = False
     try:
         await _count(wanted, today, tally, as_json=as_json)
-        ended = True
-    finally:  # whoever stops a long list still wants to know what was found
-        early = "" if ended else "Stopped before the end. "
-        if as_json:
-            typer.echo(json.dumps({**tally.sums(), "ended": ended}))
-        else:
-            print_table(tally.table())
-            typer.echo(f"{early}{tally.summary()}")
+    except asyncio.CancelledError:  # whoever stops a long list still wants to know what was found
+        _tell(tally, as_json=as_json, ended=False)
+        raise
+    _tell(tally, as_json=as_json, ended=True)
     return tally.is_fine
+
+
+def _tell(tally: "Tally", *, as_json: bool, ended: bool) -> None:
+    from mainspring.cli.rule_list import print_table
+
+    if as_json:
+        typer.echo(json.dumps({**tally.sums(), "ended": ended}))
+        return
+    if tally.runs:
+        print_table(tally.table())
+    typer.echo(("" if ended else "Stopped before the end. ") + tally.summary())
 
 
 async def _count(wanted: Wanted, today: "Today", tally: "Tally", *, as_json: bool) -> None:
@@ -147,6 +154,7 @@ async def _count(wanted: Wanted, today: "Today", tally: "Tally", *, as_json: boo
     with Console(stderr=True).status("Reading …") as status:  # shows at a terminal only
         async for entry in entries(wanted, settings):
             status.update(f"Asking about {entry.name} ({tally.runs} done) …")
+            await asyncio.sleep(0)  # files are read without waiting for anything, so nobody could stop it
             found: list[Judged] = []
             try:
                 past = await read_past(entry, converter)

@@ -39,6 +39,8 @@ from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
 from mainspring.core.facts import Facts
 from mainspring.core.rule_file import assemble, check_kinds
+from mainspring.core.rule_review import check_reach
+from mainspring.core.spec import AgentSpec
 from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph, remember
 from mainspring.durable.graph import GRAPHS
@@ -91,6 +93,11 @@ class Project:
                         self._take(value)
             else:
                 self._take(part)
+
+    def specs(self) -> list[AgentSpec]:
+        """Every agent and graph, and once more with the rules of each tenant that has its own."""
+        agents = [agent.spec("", tenant) for agent in self.agents.values() for tenant in ("", *agent.tenants())]
+        return agents + [graph.spec(tenant) for graph in self.graphs.values() for tenant in ("", *graph.tenants())]
 
     def _take(self, value: object) -> None:
         if isinstance(value, Graph):
@@ -298,8 +305,8 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
         await asyncio.to_thread(exporter.shutdown)
 
 
-def open_guards(project: Project, settings: Settings) -> Guards:
-    """What rules are asked with.
+def open_guards(project: Project, settings: Settings, *, read_only: bool = False) -> Guards:
+    """What rules are asked with; a key for tokens is made where there is none, unless that is only to be read.
 
     Raises:
         SetupError: the key for tokens cannot be read or made.
@@ -309,17 +316,30 @@ def open_guards(project: Project, settings: Settings) -> Guards:
     from mainspring.adapters.token_key import read_token_key
 
     recogniser = open_recognisers(settings.patterns, settings.presidio)
-    specs = [agent.spec("", tenant) for agent in project.agents.values() for tenant in ("", *agent.tenants())]
-    specs += [graph.spec(tenant) for graph in project.graphs.values() for tenant in ("", *graph.tenants())]
-    rules = [rule for spec in specs for rule in assemble(spec.rule_texts).rules]
+    rules = [rule for spec in project.specs() for rule in assemble(spec.rule_texts).rules]
     check_kinds(rules, recogniser.kinds)
-    tokens = any(rule.way == "token" for rule in rules)
+    tokens = any(rule.way == "token" for rule in rules) and not read_only
     key = (
         read_token_key(settings.token_key, settings.token_file)
         if tokens or settings.token_key or settings.token_file.exists()
         else b""
     )
     return Guards(project.tools, project.checks, recogniser, key)
+
+
+def check_rules(project: Project, settings: Settings) -> frozenset[str]:
+    """Check what can only be told of all rule files together; gives the kinds of what is found in texts.
+
+    Raises:
+        PolicyError: a rule is about a tool that nobody has, or redacts a kind that nothing finds.
+    """
+    from mainspring.adapters.recognisers import open_recognisers
+
+    kinds = open_recognisers(settings.patterns, settings.presidio).kinds
+    specs = project.specs()
+    check_reach(specs)
+    check_kinds([rule for spec in specs for rule in assemble(spec.rule_texts).rules], kinds)
+    return frozenset(kinds)
 
 
 def check_models(project: Project, settings: Settings) -> Callable[[str, float], Model]:

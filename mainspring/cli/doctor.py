@@ -102,12 +102,18 @@ def _project(settings: "Settings") -> list[Finding]:
         return [Finding("project", "missing", str(error))]
     counts = (("agent", project.agents), ("graph", project.graphs), ("tool", project.tools))
     said = ", ".join(f"{len(named)} {what}{'' if len(named) == 1 else 's'}" for what, named in counts)
-    return [Finding("project", "ok", said), _rules(project), *_models(project, settings)]
+    return [Finding("project", "ok", said), _rules(project, settings), *_models(project, settings)]
 
 
-def _rules(project: "Project") -> Finding:
-    specs = [agent.spec("") for agent in project.agents.values()] + [graph.spec() for graph in project.graphs.values()]
-    files = {source for spec in specs for source in (spec.rules_source, spec.playbook_source) if source}
+def _rules(project: "Project", settings: "Settings") -> Finding:
+    from mainspring.serve import check_rules
+
+    try:
+        check_rules(project, settings)
+    except MainspringError as error:
+        return Finding("rules", "missing", str(error))
+    texts = {text.source for spec in project.specs() for text in spec.rule_texts if text.role != "base"}
+    files = texts | {spec.playbook_source for spec in project.specs() if spec.playbook_source}
     return Finding("rules", "ok", ", ".join(sorted(files)) or "no rule file; calls that cannot be undone ask a person")
 
 

@@ -56,13 +56,33 @@ class Problems:
         line, column = (place.line, place.column) if isinstance(place, Part) else place
         self._found.append((line, column, problem))
 
+    def errors(self) -> list[PolicyError]:
+        """What was noted, by line."""
+        found = sorted(self._found, key=lambda found: found[:2])
+        return [PolicyError(self.source, line, problem, column) for line, column, problem in found]
+
     def close(self) -> None:
         """Raise `PolicyError` for the first problem by line, the others below it."""
-        if not self._found:
-            return
-        (line, column, problem), *others = sorted(self._found, key=lambda found: found[:2])
-        more = "".join(f"\n{PolicyError(self.source, at, other, near)}" for at, near, other in others)
-        raise PolicyError(self.source, line, problem + more, column)
+        _raise(self.errors())
+
+
+class ProblemsByFile(dict[str, Problems]):
+    """What is wrong with several files, by their names; a file is added when something is noted of it."""
+
+    def __missing__(self, source: str) -> Problems:
+        """Begin the list of a file."""
+        return self.setdefault(source, Problems(source))
+
+    def close(self) -> None:
+        """Raise `PolicyError` for the first problem of the first file, all others below it."""
+        _raise([error for problems in self.values() for error in problems.errors()])
+
+
+def _raise(errors: Sequence[PolicyError]) -> None:
+    if errors:
+        first, *others = errors
+        more = "".join(f"\n{other}" for other in others)
+        raise PolicyError(first.source, first.line, first.problem + more, first.column)
 
 
 def read(text: str, problems: Problems) -> Part:

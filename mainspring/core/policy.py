@@ -68,19 +68,26 @@ class Rule(Value):
     is_literal: bool = False
 
 
+class FileRef(Value):
+    """A further file that a rule file names, and where it does so (line and column from 1)."""
+
+    path: str
+    at: tuple[int, int] = (0, 0)
+
+
 class Policy(Value):
     """A rule file. `deadline` is in seconds: an approval nobody gave by then is denied.
 
-    `deny_reasons` are short, public words a person may deny with. `include` are paths of files whose rules are part
-    of this one; `tenants` gives paths of further ones by tenant. `digest` is of the file's text.
+    `deny_reasons` are short, public words a person may deny with. `include` are files whose rules are part of
+    this one; `tenants` gives further ones by tenant. `digest` is of the file's text.
     """
 
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     deadline: float = DAY
     deny_reasons: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    tenants: dict[str, str] = Field(default_factory=dict[str, str])
+    include: tuple[FileRef, ...] = ()
+    tenants: dict[str, FileRef] = Field(default_factory=dict[str, FileRef])
     source: str = ""
     digest: str = digest("")
 

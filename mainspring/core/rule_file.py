@@ -10,11 +10,12 @@ from typing import cast, get_args
 
 from mainspring.core.canonical import digest
 from mainspring.core.limit_file import parse_limits
-from mainspring.core.marked_yaml import Part, Problems, read
+from mainspring.core.marked_yaml import Part, Problems, ProblemsByFile, read
 from mainspring.core.policy import (
     DAY,
     OURS,
     VERDICTS_AT,
+    FileRef,
     Point,
     Policy,
     Role,
@@ -38,6 +39,12 @@ _KEYS = (
     *("severity", "owner", "shadow", "tests"),
 )
 _SECTIONS = ("include", "tenants", "approvals", "limits", "rules")
+_CALLED: dict[Role, str] = {
+    "": "a rule file",
+    "base": "a rule file",
+    "included": "a rule file that another includes",
+    "overlay": "a tenant's rule file",
+}
 _SECTIONS_OF: dict[Role, tuple[str, ...]] = {
     "": _SECTIONS,
     "base": ("rules",),
@@ -64,16 +71,20 @@ def assemble(texts: Iterable[RuleText]) -> Policy:
 
 
 def check_kinds(rules: Iterable[Rule], kinds: Iterable[str]) -> None:
-    """Refuse a rule that redacts what nothing finds.
+    """Refuse rules that redact what nothing finds.
 
     Raises:
-        PolicyError: at the first one.
+        PolicyError: at the first one; further ones follow in the same message.
     """
-    for rule in rules:
+    known = frozenset(kinds)
+    files = ProblemsByFile()
+    for rule in {(rule.source, rule.at): rule for rule in rules}.values():
         for kind in rule.redact:
-            if kind not in kinds:
-                problem = f"rule {rule.id!r}: nothing finds {kind!r}.{did_you_mean(kind, kinds)}"
-                raise PolicyError(rule.source, rule.at[0], problem, rule.at[1])
+            if kind not in known:
+                files[rule.source].wrong(
+                    rule.at, f"rule {rule.id!r}: nothing finds {kind!r}.{did_you_mean(kind, known)}"
+                )
+    files.close()
 
 
 def parse(text: str, source: str, role: Role = "") -> Policy:
@@ -89,7 +100,7 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     if not page.line:
         raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
     known = _SECTIONS_OF[role]
-    sections = fields_of(problems, page, f"an {role} rule file" if role else "a rule file", known)
+    sections = fields_of(problems, page, _CALLED[role], known)
     approvals = fields_of(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
     rules = [_rule(problems, part, role) for part in items_of(problems, sections.get("rules"), "'rules'")]
     _check_ids(problems, [rule for rule in rules if rule], role)
@@ -97,7 +108,7 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     reasons = items_of(problems, approvals.get("deny_reasons"), "'deny_reasons'")
     deny_reasons = [_deny_reason(problems, part) for part in reasons]
     limits = parse_limits(problems, sections.get("limits"))
-    include = [text_of(problems, part, "a file to include") for part in one_or_more(problems, sections.get("include"))]
+    include = [_file(problems, part, "a file to include") for part in one_or_more(problems, sections.get("include"))]
     tenants = _tenants(problems, sections.get("tenants"))
     problems.close()
     return Policy(
@@ -125,13 +136,17 @@ def _check_ids(problems: Problems, rules: Sequence[Rule], role: Role) -> None:
             problems.wrong(rule.at, f"rule {rule.id!r}: a tenant's rules may only make it stricter: {tighter}.")
 
 
-def _tenants(problems: Problems, part: Part | None) -> dict[str, str]:
+def _file(problems: Problems, part: Part, what: str) -> FileRef:
+    return FileRef(path=text_of(problems, part, what), at=(part.line, part.column))
+
+
+def _tenants(problems: Problems, part: Part | None) -> dict[str, FileRef]:
     if part is None:
         return {}
     if not isinstance(part.value, dict):
         problems.wrong(part, "'tenants' must hold a rule file for each tenant: its name, a colon and the path.")
         return {}
-    return {name: text_of(problems, path, f"the file of tenant {name!r}") for name, path in part.value.items()}
+    return {name: _file(problems, path, f"the file of tenant {name!r}") for name, path in part.value.items()}
 
 
 def _rule(problems: Problems, part: Part, role: Role) -> Rule | None:

@@ -53,6 +53,20 @@ LIMIT: dict[str, tuple[dict[str, Any], str]] = {
 """Every key of a limit: its form, and what it is in words."""
 
 
+_ONE_CONDITION = {"anyOf": [{"required": ["when"]}, {"required": ["check"]}]}
+_NO_REDACTION = {"not": {"anyOf": [{"required": ["redact"]}, {"required": ["with"]}]}}
+_FITS: list[dict[str, Any]] = [
+    {"not": {"required": ["when", "check"]}},
+    {"not": {"required": ["check", "tests"]}},
+    {"if": {"properties": {"verdict": {"const": "redact"}}}, "else": {"allOf": [_ONE_CONDITION, _NO_REDACTION]}},
+    {
+        "if": {"properties": {"point": {"const": "tool_call"}, "with": {"const": "token"}}, "required": ["with"]},
+        "then": False,
+    },
+]
+"""What goes together in a rule."""
+
+
 def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[str, Any]:
     """The schema; with the names of tools and kinds of finds, where these are known."""
     rule: dict[str, Any] = {name: {**form, "description": words} for name, (form, words) in RULE.items()}
@@ -62,6 +76,9 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
         one = {"enum": found}
         rule["redact"] = {"anyOf": [one, {"type": "array", "items": one}], "description": RULE["redact"][1]}
     verdicts = [_if("point", point, "verdict", allowed) for point, allowed in VERDICTS_AT.items()]
+    limit = {name: {**form, "description": words} for name, (form, words) in LIMIT.items()}
+    if known:
+        limit["tool"] = {"enum": known, "description": LIMIT["tool"][1]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A rule file of Mainspring",
@@ -88,7 +105,8 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
                     "type": "object",
                     "additionalProperties": False,
                     "required": ["id", "point", "at_most", "every", "reason"],
-                    "properties": {name: {**form, "description": words} for name, (form, words) in LIMIT.items()},
+                    "properties": limit,
+                    "allOf": [_without(["input", "model"], "tool")],
                 },
             },
             "rules": {
@@ -98,11 +116,16 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
                     "additionalProperties": False,
                     "properties": rule,
                     "required": ["id", "point", "verdict", "reason"],
-                    "allOf": verdicts,
+                    "allOf": [*verdicts, _without(["input", "output"], "tool"), *_FITS],
                 },
             },
         },
     }
+
+
+def _without(points: list[str], key: str) -> dict[str, Any]:
+    """At these points there is no such key."""
+    return {"if": {"properties": {"point": {"enum": points}}}, "then": {"not": {"required": [key]}}}
 
 
 def _if(key: str, value: str, other: str, allowed: Iterable[str]) -> dict[str, Any]:

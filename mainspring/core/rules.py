@@ -9,17 +9,13 @@ evaluated denies (one that redacts does so), and a tool that cannot be undone ne
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-from pydantic import ValidationError
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.cel import CelError, Expression, Kind, plain_facts
 from mainspring.core.facts import Facts, at, made, of_tool
-from mainspring.core.marked_yaml import Problems
-from mainspring.core.messages import Done
+from mainspring.core.marked_yaml import Problems, ProblemsByFile
 from mainspring.core.policy import Point, Policy, Rule, Verdict
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import did_you_mean
@@ -36,6 +32,7 @@ _CAUSES = {
     "INTERNAL": "it needs too many steps",
 }
 _CAUSE = "a value has a type or content it cannot work with"
+_CLASH = re.compile(r"found no matching overload for '([^']+)' applied to '\(?([^')]*)\)?'")
 _ALONE = 3
 """From how many rules on they are first asked together whether any matches."""
 
@@ -91,10 +88,10 @@ class Judge:
         """
         self.limits = policy.limits
         self._tools = {tool.name: tool for tool in tools}
-        problems: dict[str, Problems] = defaultdict[str, Problems](lambda: Problems(policy.source))
+        problems = ProblemsByFile()
         compiled: list[_Compiled] = []
         for rule in policy.rules:
-            place = problems.setdefault(rule.source, Problems(rule.source))
+            place = problems[rule.source]
             if rule.tool and rule.tool not in self._tools:
                 if rule.role in ("included", "overlay"):  # shared by agents that have it and agents that do not
                     continue
@@ -105,8 +102,7 @@ class Judge:
                 compiled.append(_Compiled(rule, None))
             elif expression := _compile(place, rule, self._tools.get(rule.tool)):
                 compiled.append(_Compiled(rule, expression))
-        for place in problems.values():
-            place.close()
+        problems.close()
         self._groups = dict(self._grouped(compiled))
         self._has_own_rule = {c.rule.tool for c in compiled if c.rule.tool and _says_who_may(c.rule)}
 
@@ -146,30 +142,6 @@ class Judge:
     def rules(self, point: Point, tool: str = "") -> tuple[Rule, ...]:
         """The rules that are asked at a point, for calls of a tool."""
         return tuple(each.rule for each in self._group(point, tool).rules)
-
-    def has_tool(self, tool: str) -> bool:
-        """Whether the agent has a tool of this name."""
-        return tool in self._tools
-
-    def tried(self, rule: Rule, given: Mapping[str, Json]) -> bool | str:
-        """Whether a rule matches facts that are given by name, or why that is not known.
-
-        Of facts that are not given those of a tool are missing, and all others neutral. Never raises.
-        """
-        if rule.tool and rule.tool not in self._tools:
-            return f"there is no tool {rule.tool!r}"
-        variables = self._variables(rule)
-        for name in given:
-            if name not in variables and name != "args":
-                return f"there is no fact {name!r} here.{did_you_mean(name, variables)}"
-        try:
-            expression = Expression(rule.when, variables, want=["bool"])
-            facts = _imagined(rule, self._tools.get(rule.tool), given)
-            told = {name: given[name] for name in expression.reads - {"args", "results"} if name in given}
-            values = plain_facts(made(facts, expression.reads) | told)
-            return _evaluated(_Compiled(rule, expression), values, {})
-        except (CelError, ValidationError) as error:
-            return _cause(error, rule.when) if isinstance(error, CelError) else "'results' is no list of calls"
 
     def _group(self, point: Point, tool: str) -> _Group:
         return self._groups.get((point, tool)) or self._groups[point, ""]
@@ -226,20 +198,6 @@ def _none_holds(together: Iterable[Expression], values: Mapping[str, Json]) -> b
         return False
 
 
-def _imagined(rule: Rule, tool: ToolSpec | None, given: Mapping[str, Json]) -> Facts:
-    """Facts for a rule's test: the call that it tells of, so that sums over earlier calls are right."""
-    whole = given.get("args")
-    args = dict(whole) if isinstance(whole, dict) else {}
-    args |= {name.removeprefix("args."): value for name, value in given.items() if name.startswith("args.")}
-    results = tuple(Done.model_validate({"args": {}, "value": None, "status": "ok", **each}) for each in _calls(given))
-    return Facts(agent="", tool=rule.tool, effect=tool.effect if tool else "read", args=args, results=results)
-
-
-def _calls(given: Mapping[str, Json]) -> list[dict[str, Json]]:
-    results = given.get("results")
-    return [each for each in results if isinstance(each, dict)] if isinstance(results, list) else []
-
-
 def _evaluated(each: _Compiled, values: Mapping[str, Json], checked: Checked) -> bool | str:
     """Whether a rule matches, or why that is not known."""
     if each.condition is None:
@@ -247,7 +205,7 @@ def _evaluated(each: _Compiled, values: Mapping[str, Json], checked: Checked) ->
     try:
         return each.condition.holds(values)
     except CelError as error:
-        return _cause(error, each.rule.when)
+        return why_failed(error, each.rule.when)
 
 
 def _strictest(found: Sequence[tuple[Rule, str]]) -> Judgement:
@@ -268,7 +226,8 @@ def _judged(rule: Rule, failed: str) -> Judgement:
     return Judgement(verdict="deny", rule=rule.id, reason=reason)
 
 
-def _cause(error: CelError, when: str) -> str:
+def why_failed(error: CelError, when: str) -> str:
+    """Why a condition could not be evaluated, in words that hold no value."""
     code, _, detail = str(error).partition(":")
     field = re.search(r'"(\w+)"$', detail)
     # A key may be computed from an argument; one that stands in the rule is the author's own word.
@@ -283,7 +242,7 @@ def _variables(point: Point, tool: ToolSpec | None) -> dict[str, Kind]:
 
 def _check_name(problems: Problems, rule: Rule, checks: Iterable[str] | None) -> None:
     if checks is not None and rule.check not in (known := sorted(checks)):
-        suggestion = did_you_mean(rule.check, known) or " Pass it as Agent(checks=[…])."
+        suggestion = did_you_mean(rule.check, known) if known else " Pass it as Agent(checks=[…])."
         problems.wrong(rule.when_at, f"rule {rule.id!r}: there is no Python function {rule.check!r}.{suggestion}")
 
 
@@ -297,9 +256,17 @@ def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None) -> Expressio
         if place and rule.is_literal:
             line, column = line + int(place[1]) - 1, column + int(place[2]) - 1
         problem = str(error)[place.end() if place else 0 :]
-        said = _unknown_name(problem, variables, tool) or f"{problem}."
+        said = _unknown_name(problem, variables, tool) or f"{_in_words(problem)}."
         problems.wrong((line, column), f"rule {rule.id!r}: {said}")
         return None
+
+
+def _in_words(problem: str) -> str:
+    """CEL's own words for what is wrong with a condition, in ours where they are common."""
+    if clash := _CLASH.match(problem):
+        name, types = clash[1].strip("!_"), clash[2].replace(", ", " and ")
+        return f"{name!r} does not go with {types}{problem[clash.end() :]}"
+    return problem
 
 
 def _unknown_name(problem: str, variables: Mapping[str, Kind], tool: ToolSpec | None) -> str:

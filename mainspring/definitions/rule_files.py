@@ -8,7 +8,7 @@ from mainspring.core import base_rules
 from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
-from mainspring.core.policy import EMPTY, Role
+from mainspring.core.policy import EMPTY, FileRef, Policy, Role
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
@@ -23,15 +23,16 @@ class RuleFiles:
         """Read the file and every file it names.
 
         Raises:
-            DefinitionError: a file is missing, or two functions have one name.
-            PolicyError: a file is wrong, or includes itself.
+            DefinitionError: the file is missing, or two functions have one name.
+            PolicyError: a file is wrong, includes itself, or names one that is missing.
         """
         self.checks = _by_name(owner, checks)
         self._near, self._owner = near, owner
         own = read(path, near, owner) if path else ""
         self._policy = parse(own, str(path)) if path else EMPTY
-        self._parts = tuple(self._included(self._policy.include, (str(path),)))
-        self._overlays = {tenant: self._read(each, "overlay") for tenant, each in self._policy.tenants.items()}
+        self._parts = tuple(self._included(self._policy, (str(path),)))
+        tenants = self._policy.tenants.items()
+        self._overlays = {tenant: self._read(each, str(path), "overlay") for tenant, each in tenants}
         self.fields: dict[str, Any] = {
             "rules": own,
             "rules_source": str(path),
@@ -68,19 +69,26 @@ class RuleFiles:
         overlay = self._overlays.get(tenant)
         return spec.model_copy(update={"parts": (*spec.parts, overlay)}) if overlay else spec
 
-    def _included(self, paths: Iterable[str], above: tuple[str, ...]) -> Iterable[RuleText]:
-        """Every file once, those that another includes before it."""
+    def _included(self, policy: Policy, above: tuple[str, ...]) -> Iterable[RuleText]:
+        """Every file that a file includes once, those that another includes before it."""
         found: dict[str, RuleText] = {}
-        for path in paths:
-            if path in above:
-                raise PolicyError(above[-1], 0, f"{path!r} includes itself, by way of {' and '.join(above)}.")
-            text = self._read(path, "included")
-            for each in (*self._included(parse(text.text, path, "included").include, (*above, path)), text):
-                found.setdefault(each.source, each)
+        for each in policy.include:
+            if each.path in above:
+                way = " and ".join(repr(path) for path in above[above.index(each.path) + 1 :])
+                by = f", by way of {way}" if way else ""
+                raise PolicyError(above[-1], each.at[0], f"{each.path!r} includes itself{by}.", each.at[1])
+            text = self._read(each, above[-1], "included")
+            below = self._included(parse(text.text, each.path, "included"), (*above, each.path))
+            for part in (*below, text):
+                found.setdefault(part.source, part)
         return found.values()
 
-    def _read(self, path: str, role: Role) -> RuleText:
-        return RuleText(source=path, text=read(path, self._near, self._owner), role=role)
+    def _read(self, named: FileRef, by: str, role: Role) -> RuleText:
+        """The file that another names; what is wrong with it is said at the line that names it."""
+        try:
+            return RuleText(source=named.path, text=read(named.path, self._near, self._owner), role=role)
+        except DefinitionError as error:
+            raise PolicyError(by, named.at[0], str(error).partition(": ")[2], named.at[1]) from None
 
 
 def _by_name(owner: str, checks: Sequence[Callable[[Facts], Any]]) -> Mapping[str, Callable[[Facts], Any]]:

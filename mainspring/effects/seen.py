@@ -34,7 +34,7 @@ async def seen_messages(
     return tuple([await _seen(guards, run, agent, m) if m.role == "user" else m for m in messages])
 
 
-async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread) -> str:
+async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, at: float = 0.0) -> str:
     """The rule by which the playbook answers what the user said since the last answer, as `rule ID`; "" where none."""
     if not guards.judge(agent).says("playbook", "input"):
         return ""
@@ -42,7 +42,7 @@ async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thre
         if message.role == "assistant" and not message.calls:
             break
         if message.role == "user":
-            facts = known(run, agent).model_copy(update={"text": message.text})
+            facts = known(run, agent, at).model_copy(update={"text": message.text})
             judged = await ask_rules(guards, agent, "input", facts)
             if judged.verdict == "playbook":
                 return f"rule {judged.rule}"

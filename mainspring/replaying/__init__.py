@@ -4,7 +4,8 @@
 proves nothing. `rejudge` says what the rules of today would have said of what a run did.
 """
 
-from mainspring.replaying.rejudging import Judged, Past, Said, Today, asked_calls, read_past, rejudge
+from mainspring.replaying.past import Judged, Past, Said, asked_about, read_past
+from mainspring.replaying.rejudging import Today, rejudge
 from mainspring.replaying.sources import Entry, fetch, listed, read, save
 from mainspring.replaying.verdicts import Verdict, judge
 
@@ -15,7 +16,7 @@ __all__ = [
     "Said",
     "Today",
     "Verdict",
-    "asked_calls",
+    "asked_about",
     "fetch",
     "judge",
     "listed",

@@ -1,110 +1,26 @@
 """What the rules of today say of what recorded runs did. Assembly: reads histories, asks rules, changes nothing.
 
-Each verdict is in history once, so what was decided then is read there; it is decided again by the rules of the
-folder's agents, on the thread as it was, and at the time it was.
+What was decided then is read from the history (`past.py`); it is decided again by the rules of the folder's agents, on
+the thread as it was, and at the time it was.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
-from temporalio.converter import DataConverter
-
-from mainspring.contracts.steps import Admission, AdmitRequest, ModelAnswer, ModelCall, RunRef
+from mainspring.contracts.steps import Admission, ModelAnswer, ModelCall, ToolOutcome, ToolWork
 from mainspring.core.canonical import Json
-from mainspring.core.ledger import Link, advance, unroll
+from mainspring.core.facts import Facts
 from mainspring.core.messages import Message
-from mainspring.core.policy import Point
-from mainspring.core.rules import FAILED, SHADOW, Judgement
-from mainspring.core.spec import AgentSpec, Spec
-from mainspring.core.turn import CallVerdict
-from mainspring.effects.gate import judge_calls, judge_input
+from mainspring.core.rules import Judgement
+from mainspring.core.spec import AgentSpec
+from mainspring.effects.gate import flow_of, judge_calls, judge_input
 from mainspring.effects.guards import Guards
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
-from mainspring.effects.recorded import Page
-from mainspring.effects.seen import judge_output, seen
-from mainspring.errors import LedgerError
-from mainspring.replaying.sources import Entry
+from mainspring.effects.seen import judge_output, seen, takes_over
+from mainspring.replaying.past import GONE, TOOK_OVER, Judged, Past, Said, asked_about, said, without_playbook
 from mainspring.serve import Project
-from mainspring.telemetry.history import Activity, read_facts
-
-
-@dataclass(frozen=True)
-class Said:
-    """A verdict, the rule that gave it, its reason, and every rule that matched."""
-
-    verdict: str
-    rule: str = ""
-    reason: str = ""
-    matched: tuple[str, ...] = ()
-
-    @property
-    def rules(self) -> frozenset[str]:
-        """The ids of the rules that matched, those that only look on too."""
-        return frozenset(each.removeprefix(SHADOW).removeprefix(FAILED) for each in (*self.matched, self.rule) if each)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One thing that rules were asked about: what was said of it then, and what is said now (None: not asked again)."""
-
-    step: str
-    agent: str
-    point: Point
-    tool: str
-    args: dict[str, Json]
-    then: Said
-    now: Said | None = None
-
-
-@dataclass
-class Past:
-    """What a history holds of a run, and every item and link in it."""
-
-    run: RunRef
-    spec: Spec
-    activities: list[Activity]
-    given: str
-    texts: dict[str, str] = field(default_factory=dict[str, str])
-    links: dict[str, Link] = field(default_factory=dict[str, Link])
-
-    def thread(self, call: ModelCall) -> Thread:
-        """The thread that a model was given.
-
-        Raises:
-            LedgerError: the history does not hold all of it.
-        """
-        digests = (*unroll(call.head, self.links.get), *(entry.digest for entry in call.new))
-        missing = [each for each in digests if each not in self.texts]
-        if missing:
-            raise LedgerError(f"item {missing[0]} is not in the history.")
-        return Thread().extended((each, self.texts[each]) for each in digests)
-
-
-async def read_past(entry: Entry, converter: DataConverter) -> Past:
-    """Read a history.
-
-    Raises:
-        LedgerError: it cannot be read, or does not hold a run that was let in.
-    """
-    history = entry.history
-    if history is None:
-        raise LedgerError(entry.problem)
-    facts = await read_facts(history.events, converter)
-    page, replies = Page(decode=converter.decode), dict[int, str]()
-    for event in reversed(history.events):
-        await page.read(event, replies)
-    texts = {item.digest: item.text for item in page.items}
-    links = {advance(link.before, link.appended).head: link for link in page.links}
-    admission = next((a.result for a in facts.activities if isinstance(a.result, Admission)), None)
-    if facts.carried:
-        run = facts.carried.run
-    elif admission:
-        run = RunRef.of(facts.given, name=facts.name, first=facts.first, key=admission.key, spec=admission.spec.digest)
-    else:
-        raise LedgerError("the run was not let in, so no rule was asked.")
-    spec = Spec.model_validate_json(texts[run.spec])
-    return Past(run, spec, facts.activities, facts.given.input or "", texts, links)
+from mainspring.telemetry.history import Activity
 
 
 @dataclass(frozen=True)
@@ -122,60 +38,166 @@ class Today:
         agent = self.project.agents.get(name)
         return agent.spec(self.model, tenant) if agent else None
 
+    def reach(self, name: str, tenant: str) -> tuple[AgentSpec, ...]:
+        """What a run of this name would be let in with; nothing where the folder does not have it."""
+        started = self.project.graphs.get(name) or self.project.agents.get(name)
+        own = self.agent(name, tenant)
+        reached = {each.name: each.spec(self.model, tenant) for each in started.reach()} if started else {}
+        return tuple(({name: own} | reached).values()) if own else ()
+
 
 async def rejudge(past: Past, today: Today) -> AsyncIterator[Judged]:
-    """Everything that rules were asked about in a run, oldest first, with what those of today say."""
-    for each in past.activities:
-        if isinstance(each.work, AdmitRequest) and isinstance(each.result, Admission):
-            yield await _input(past, each.result, today)
-        elif isinstance(each.work, ModelCall) and isinstance(each.result, ModelAnswer) and each.result.item:
-            async for judged in _reply(past, each.work, each.result, today):
-                yield judged
+    """Everything that rules were asked about in a run, oldest first, with what those of today say.
+
+    Raises:
+        LedgerError: the history does not hold what a rule is to be asked about.
+    """
+    asker = _Asker(past, today)
+    by_activity: dict[int, list[Judged]] = {id(each): [] for each in past.activities}
+    for judged in asked_about(past):
+        by_activity[id(judged.activity)].append(judged)
+    for activity in past.activities:
+        async for judged in asker.ask(activity, by_activity[id(activity)]):
+            yield judged
 
 
-def asked_calls(past: Past) -> list[Judged]:
-    """Every call of a tool that a model asked for, with what was said of it then, by the ids of its steps."""
-    found: list[Judged] = []
-    for each in past.activities:
-        if isinstance(each.work, ModelCall) and isinstance(each.result, ModelAnswer) and each.result.item:
-            found += _calls(each.work, each.result)
-    return found
+@dataclass(frozen=True)
+class _Asker:
+    """Asks the rules of today about one run."""
 
+    past: Past
+    today: Today
 
-def _calls(work: ModelCall, answer: ModelAnswer) -> list[Judged]:
-    message = Message.model_validate_json(answer.item.text) if answer.item else Message(role="assistant")
-    above, _, number = work.step.id.rpartition(".")
-    judged: list[Judged] = []
-    # The steps of a reply's calls follow that of the reply (core.turn).
-    for place, (call, verdict) in enumerate(zip(message.calls, answer.verdicts, strict=False), int(number) + 1):
-        step = f"{above}.{place}" if above else str(place)
-        judged.append(Judged(step, work.step.agent, "tool_call", call.name, call.args, _said(verdict)))
-    return judged
+    async def ask(self, activity: Activity, judged: Sequence[Judged]) -> AsyncIterator[Judged]:
+        """What was asked about in an activity, with what is said now, and what is only said now."""
+        at = activity.result.timing.end / 1e9 if activity.result else 0.0
+        if isinstance(activity.result, Admission):
+            reach = self.today.reach(self.past.run.name, self.past.run.tenant)
+            for each in [await self._input(each, [self.past.given or ""], at) for each in judged]:
+                now = each.now and replace(each.now, matched=without_playbook(each.now.matched, reach))
+                yield replace(each, now=now)
+            return
+        work = activity.work
+        if not (isinstance(work, ModelCall | ToolWork) and activity.result):
+            return
+        agent = self.today.agent(work.step.agent, self.past.run.tenant)
+        if agent is None:
+            for each in judged:
+                yield each if each.left_out else replace(each, left_out=GONE)
+        elif isinstance(activity.result, ModelAnswer):
+            async for each in self._of_reply(activity, activity.result, agent, judged, at):
+                yield each
+        elif isinstance(work, ToolWork) and isinstance(activity.result, ToolOutcome):
+            async for each in self._of_call(activity, activity.result, agent, judged, at):
+                yield each
 
+    async def _input(self, judged: Judged, texts: Sequence[str], at: float) -> Judged:
+        """What the rules of every agent in reach say of a user's words."""
+        reach = self.today.reach(self.past.run.name, self.past.run.tenant)
+        if judged.left_out or not reach:
+            return replace(judged, left_out=judged.left_out or GONE)
+        spec, matched = self.past.spec.model_copy(update={"agents": reach}), tuple[str, ...]()
+        for text in texts:
+            now = await judge_input(self.today.guards, spec, self.past.run, text, at)
+            matched = tuple(dict.fromkeys((*matched, *now.matched)))
+            if now.verdict == "deny":
+                return replace(judged, now=replace(said(now), matched=matched))
+        return replace(judged, now=Said("allow", matched=matched))
 
-async def _input(past: Past, admission: Admission, today: Today) -> Judged:
-    then = Said("deny" if admission.refusal else "allow", admission.rule, admission.refusal)
-    agents = tuple(filter(None, (today.agent(spec.name, past.run.tenant) for spec in past.spec.agents)))
-    spec = past.spec.model_copy(update={"agents": agents})
-    now = await judge_input(today.guards, spec, past.run, past.given, admission.timing.start / 1e9)
-    return Judged("admit", past.run.name, "input", "", {}, then, _said(now))
+    async def _of_reply(
+        self, activity: Activity, answer: ModelAnswer, agent: AgentSpec, judged: Sequence[Judged], at: float
+    ) -> AsyncIterator[Judged]:
+        guards, run, thread = self.today.guards, self.past.run, self.past.thread(activity)
+        if words := self.past.users_words(activity):
+            async for each in self._words(activity, words, agent, thread, judged, at):
+                yield each
+        if answer.item is None:
+            return
+        thread = await seen(guards, run, agent, thread)
+        message = Message.model_validate_json(answer.item.text)
+        calls = [each for each in judged if each.point == "tool_call"]
+        verdicts = (await judge_calls(guards, run, agent, thread, message.calls, at))[1] if calls else ()
+        for each, verdict in zip(calls, verdicts, strict=False):
+            facts = self._facts(agent, each.tool, each.args, thread, at)
+            if redacted := await self._redacted(each, agent, thread, facts, each.args):
+                yield redacted
+            yield replace(each, now=said(verdict))
+        for each in [each for each in judged if each.point == "output"]:
+            facts = known(run, agent, at).model_copy(update={"text": message.text, "results": thread.done})
+            if redacted := await self._redacted(each, agent, thread, facts, message.text):
+                yield redacted
+            yield replace(each, now=said(await judge_output(guards, run, agent, thread, message.text, at)))
 
+    async def _words(  # noqa: PLR0917 - what a user said, to whom, when, and what was said of it
+        self,
+        activity: Activity,
+        words: Sequence[str],
+        agent: AgentSpec,
+        thread: Thread,
+        judged: Sequence[Judged],
+        at: float,
+    ) -> AsyncIterator[Judged]:
+        """What is said of a user's words when an agent reads them."""
+        about = Judged(activity.id, agent.name, "input", "", {}, Said("allow"), activity, now=Said("allow"))
+        asked = next((each for each in judged if each.point == "input"), about)
+        if self.past.given is None and agent.name == self.past.run.name:
+            asked = await self._input(asked, words, at)
+        over = await takes_over(self.today.guards, self.past.run, agent, thread, at)
+        if over and not asked.left_out and not (asked.now and asked.now.verdict == "deny"):
+            matched = asked.now.matched if asked.now else ()
+            asked = replace(asked, now=Said("playbook", over.removeprefix(TOOK_OVER), matched=matched))
+        elif asked.now is None and not asked.left_out:
+            asked = replace(asked, now=Said("allow"))
+        if asked is not about:
+            yield asked
+        for text in words:
+            facts = known(self.past.run, agent, at).model_copy(update={"text": text})
+            if redacted := await self._redacted(about, agent, Thread(), facts, text):
+                yield redacted
 
-async def _reply(past: Past, work: ModelCall, answer: ModelAnswer, today: Today) -> AsyncIterator[Judged]:
-    at = answer.timing.start / 1e9
-    agent = today.agent(work.step.agent, past.run.tenant)
-    message = Message.model_validate_json(answer.item.text) if answer.item else Message(role="assistant")
-    thread = past.thread(work)
-    thread = await seen(today.guards, past.run, agent, thread) if agent else thread
-    if not message.calls:
-        then = Said("deny" if answer.rule and answer.problem else "allow", answer.rule, answer.problem, answer.matched)
-        judged = await judge_output(today.guards, past.run, agent, thread, message.text, at) if agent else None
-        yield Judged(work.step.id, work.step.agent, "output", "", {}, then, _said(judged) if judged else None)
-        return
-    verdicts = (await judge_calls(today.guards, past.run, agent, thread, message.calls, at))[1] if agent else ()
-    for each, verdict in zip_longest(_calls(work, answer), verdicts):
-        yield replace(each, now=_said(verdict) if verdict else None)
+    async def _of_call(
+        self, activity: Activity, outcome: ToolOutcome, agent: AgentSpec, judged: Sequence[Judged], at: float
+    ) -> AsyncIterator[Judged]:
+        """What is said of a call at the door, where no reply of a model was asked about, and of its result."""
+        guards, work = self.today.guards, activity.work
+        permit = isinstance(work, ToolWork) and work.permit
+        call = self.past.call(activity)
+        if call is None or agent.tool(call.name) is None:
+            for each in judged:
+                yield replace(each, left_out=each.left_out or "its tool is not in this folder")
+            return
+        thread = await seen(guards, self.past.run, agent, self.past.thread(activity))
+        facts = self._facts(agent, call.name, call.args, thread, at)
+        for each in judged:
+            if each.left_out:
+                yield each
+            elif each.point == "tool_call":
+                now = await ask_rules(guards, agent, "tool_call", facts, thread.messages)
+                only_deny = permit and now.verdict != "deny"
+                yield replace(each, now=said(Judgement(verdict="allow") if only_deny else now))
+            elif outcome.item and (guards.judge(agent).rules("tool_result", call.name) or each.then.rules):
+                value = Message.model_validate_json(outcome.item.text).value
+                facts = facts.model_copy(update={"result": value})
+                if redacted := await self._redacted(each, agent, thread, facts, value):
+                    yield redacted
+                yield replace(each, now=said(await ask_rules(guards, agent, "tool_result", facts, thread.messages)))
 
+    def _facts(self, agent: AgentSpec, name: str, args: dict[str, Json], thread: Thread, at: float) -> Facts:
+        tool = agent.tool(name)
+        made_of = flow_of(self.today.guards.judge(agent), agent, tool, args, thread.messages)
+        about = {"tool": name, "effect": tool.effect if tool else "once", "args": args, "flow": made_of}
+        return known(self.past.run, agent, at).model_copy(update={**about, "results": thread.done})
 
-def _said(judged: Judgement | CallVerdict) -> Said:
-    return Said(judged.verdict, judged.rule, judged.reason, judged.matched)
+    async def _redacted(
+        self, judged: Judged, agent: AgentSpec, thread: Thread, facts: Facts, value: Json
+    ) -> Judged | None:
+        """What rules take out of a value, where they do. Of those of then only what the history still holds is told."""
+        guards, change = self.today.guards, redactor(self.today.guards, self.past.run)
+
+        async def by(agent: AgentSpec) -> Said:
+            rules = await ask_redactions(guards, agent, judged.point, facts, thread.messages)
+            ids = tuple(rule.id for rule in rules if change.redacted(value, [rule]) != value)
+            return Said("redact", ids[0], matched=ids) if ids else Said("allow")
+
+        then, now = await by(self.past.spec.agent(agent.name)), await by(agent)
+        return replace(judged, then=then, now=now) if then.rule or now.rule else None

@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationError
 
-from mainspring.core.canonical import Json, Record, Value
+from mainspring.core.canonical import Json, Record, Value, is_too_deep, mended_value
 from mainspring.errors import InputError, did_you_mean
 
 
@@ -64,7 +64,7 @@ def read_input(values: list[Json], name: str) -> RunInput:
             f"{name!r}: the input has an unknown field {unknown[0]!r}.{did_you_mean(unknown[0], RunInput.model_fields)}"
         )
     try:
-        return RunInput.model_validate(value)
+        return RunInput.model_validate(value if is_too_deep(value) else mended_value(value))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"

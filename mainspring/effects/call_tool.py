@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
-from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep
+from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep, mended
 from mainspring.core.facts import Facts
 from mainspring.core.flow import Flow, label_of_thread
 from mainspring.core.labels import OURS
@@ -59,7 +59,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             if isinstance(error, LedgerError) and activity.info().is_local:
                 raise not_held(error) from None
             what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
-            raise ApplicationError(f"{work.tool} was not run: {what}", type="NotDone") from None
+            raise ApplicationError(mended(f"{work.tool} was not run: {what}"), type="NotDone") from None
         if judged.verdict == "deny":
             outcome = _outcome(run, call, judged.reason, "denied", start, judged.rule)
         elif judged.verdict == "ask":
@@ -168,15 +168,15 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
             value = tool.dump(await _performed(tool, args, context, limit))
         if is_too_deep(value):
             return f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error"
-        text = canonical(value)
+        text = mended(canonical(value))
     except ToolError as error:
-        return str(error)[:_ERROR_LIMIT], "error"
+        return mended(str(error)[:_ERROR_LIMIT]), "error"
     except NotDone as error:
-        raise ApplicationError(f"{tool.name} was not done: {error}", type="NotDone") from None
+        raise ApplicationError(mended(f"{tool.name} was not done: {error}"), type="NotDone") from None
     except Exception as error:
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
-        raise ApplicationError(what[:_ERROR_LIMIT], type="ToolFailed") from error
+        raise ApplicationError(mended(what[:_ERROR_LIMIT]), type="ToolFailed") from error
     if too_large := world.too_large(text) or world.gauge.too_much(found.agent, text):
         return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
     return text, "ok"

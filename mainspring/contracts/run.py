@@ -55,7 +55,7 @@ def read_input(values: list[Json], name: str) -> RunInput:
         return RunInput()
     if len(values) != 1:
         raise InputError(f"{name!r} was started with {len(values)} inputs, but takes one. {right}")
-    value = {"input": values[0]} if isinstance(values[0], str) else values[0]
+    value: Json = {"input": values[0]} if isinstance(values[0], str) else values[0]
     if not isinstance(value, dict):
         raise InputError(f"{name!r} was started with {type(value).__name__} as input. {right}")
     unknown = [key for key in value if key not in RunInput.model_fields]

@@ -15,7 +15,8 @@ def unfenced(text: str) -> str:
         return text
     inner = bare.removeprefix(_FENCE).removesuffix(_FENCE).removeprefix("json")
     # No pattern, which would try each blank line as the fence's: that takes the cube of their number.
-    begin, end = inner.rfind("\n", 0, len(inner) - len(inner.lstrip())), inner.rfind("\n")
+    end, lead = inner.rfind("\n"), len(inner) - len(inner.lstrip())
+    begin = inner.rfind("\n", 0, max(0, min(lead, end)))
     is_fenced = 0 <= begin < end and not inner[end:].strip()
     return inner[begin + 1 : end] if is_fenced else text
 

@@ -26,7 +26,9 @@ CALL = "the call itself"
 _ANYTHING = Label(integrity="external", secrecy="secret")
 _GAPS = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_BEFORE, _AFTER = re.compile(r"[\w@.+/:#%&=~-]"), re.compile(r"[\w@+/:#%&=~-]|\.\w")
+_TIES = "\u0300-\u036f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+"""What nobody sees, or stands on the character before: it parts nothing."""
+_BEFORE, _AFTER = re.compile(rf"[\w@.+/:#%&=~{_TIES}-]"), re.compile(rf"[\w@+/:#%&=~{_TIES}-]|\.\w")
 """What may not stand beside a value that is to be whole: a part of an address, a path or a name is another value."""
 _WORD = re.compile(r"[a-z]+")
 _TELLING, _TELLING_NAME = 5, 3

@@ -1,18 +1,24 @@
 """Reads the final answer of a model that has a result type."""
 
 import json
-import re
 from typing import cast
 
 from mainspring.core.canonical import DEEPEST, Json, is_too_deep
 
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
+_FENCE = "```"
 
 
 def unfenced(text: str) -> str:
     """An answer without the Markdown fence that models like to put around JSON."""
-    fenced = _FENCE.fullmatch(text)
-    return fenced.group(1) if fenced else text
+    bare = text.strip()
+    if len(bare) < 2 * len(_FENCE) or not (bare.startswith(_FENCE) and bare.endswith(_FENCE)):
+        return text
+    inner = bare.removeprefix(_FENCE).removesuffix(_FENCE).removeprefix("json")
+    # No pattern, which would try each blank line as the fence's: that takes the cube of their number.
+    end, lead = inner.rfind("\n"), len(inner) - len(inner.lstrip())
+    begin = inner.rfind("\n", 0, max(0, min(lead, end)))
+    is_fenced = 0 <= begin < end and not inner[end:].strip()
+    return inner[begin + 1 : end] if is_fenced else text
 
 
 def read_answer(text: str) -> Json:

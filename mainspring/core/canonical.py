@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -9,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 Json = JsonValue
 DEEPEST = 100
 """How deep a value may be nested that rules are to judge or that is to be kept."""
+_LARGEST = 10**4000
+"""Python reads and writes numbers of 4,300 digits, and no longer ones."""
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Value(BaseModel):
@@ -48,6 +53,34 @@ def is_too_deep(value: Json) -> bool:
         if not layer:
             return False
     return True
+
+
+def why_not_kept(value: Json) -> str:
+    """What is in a value that no JSON text holds, in words; "" where it can be kept as it is."""
+    if is_too_deep(value):
+        return f"nested deeper than {DEEPEST} levels"
+    for each in scalars(value):
+        if isinstance(each, float) and not math.isfinite(each):
+            return "with a number that is not finite"
+        if isinstance(each, int) and abs(each) >= _LARGEST:
+            return "with a number that is too long"
+    return ""
+
+
+def mended(text: str) -> str:
+    """The text with a sign in the place of each half of a character: JSON can spell one, and no encoding has it."""
+    return text if text.isascii() else _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def mended_value(value: Json) -> Json:
+    """The value with all its texts and keys mended; it is not `is_too_deep`."""
+    if isinstance(value, str):
+        return mended(value)
+    if isinstance(value, list):
+        return [mended_value(each) for each in value]
+    if isinstance(value, dict):
+        return {mended(key): mended_value(each) for key, each in value.items()}
+    return value
 
 
 def digest(text: str, key: str = "") -> str:

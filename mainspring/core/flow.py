@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import NamedTuple, cast
 
 from mainspring.core.canonical import Json, Value, scalars
@@ -25,7 +26,9 @@ CALL = "the call itself"
 _ANYTHING = Label(integrity="external", secrecy="secret")
 _GAPS = re.compile(r"\s+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_BEFORE, _AFTER = re.compile(r"[\w@.+/:#%&=~-]"), re.compile(r"[\w@+/:#%&=~-]|\.\w")
+_TIES = "\u0300-\u036f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+"""What nobody sees, or stands on the character before: it parts nothing."""
+_BEFORE, _AFTER = re.compile(rf"[\w@.+/:#%&=~{_TIES}-]"), re.compile(rf"[\w@+/:#%&=~{_TIES}-]|\.\w")
 """What may not stand beside a value that is to be whole: a part of an address, a path or a name is another value."""
 _WORD = re.compile(r"[a-z]+")
 _TELLING, _TELLING_NAME = 5, 3
@@ -34,6 +37,12 @@ _NEAR = 2
 """How many words before a value may name it."""
 _LOOKED_BACK = 80
 """Characters that these have at most."""
+_MOST = 1000
+"""Different texts and numbers of one call that are looked for; those behind them are as grave as the thread."""
+_LONGEST = 40
+"""Characters of a number that is looked for."""
+_PILED = 50
+"""Marks on one character, from which a text is compared as it is: to bring them in order takes their square."""
 _BETWEEN = "\0"
 """Separates the values of a JSON text, so that nothing is found across two."""
 
@@ -112,8 +121,10 @@ class _Places:
 
     def __init__(self, texts: Iterable[tuple[Label, str]], thread: Label, call: Iterable[Json]) -> None:
         self.thread = thread
-        telling = [each for value in call for each in scalars(value) if isinstance(each, str) and _is_telling(each)]
+        said = dict.fromkeys(each for value in call for each in scalars(value) if isinstance(each, str))
+        telling = [each for each in said if _is_telling(each)][:_MOST]
         self._places = [self._place(label, prepared(text), telling) for label, text in texts]
+        self._known: dict[tuple[type, str | float, frozenset[str]], Label] = {}
 
     @staticmethod
     def _place(label: Label, words: str, telling: list[str]) -> _Place:
@@ -121,7 +132,13 @@ class _Places:
 
     def label(self, value: str | float, names: frozenset[str]) -> Label:
         """The most harmless label that is shown for a value, on each ladder; the thread's where none is."""
-        return meet((self.thread, *(place.label for place in self._places if _stands(value, place, names))))
+        key = (type(value), value, names)
+        if key not in self._known:
+            if len(self._known) >= _MOST:
+                return self.thread
+            places = (place.label for place in self._places if _stands(value, place, names))
+            self._known[key] = meet((self.thread, *places))
+        return self._known[key]
 
 
 def prepared(text: str) -> str:
@@ -129,7 +146,20 @@ def prepared(text: str) -> str:
 
     No more is evened out: what looks alike, or differs in case, may be another address.
     """
-    return _GAPS.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    if not text.isascii() and not _is_piled(text):
+        text = unicodedata.normalize("NFC", text)
+    return _GAPS.sub(" ", text).strip()
+
+
+def _is_piled(text: str) -> bool:
+    """Whether more marks stand on one character than anybody writes."""
+    return _marks().search(text) is not None
+
+
+@cache
+def _marks() -> re.Pattern[str]:
+    marks = "".join(one for one in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(one))
+    return re.compile(rf"[{marks}]{{{_PILED}}}")
 
 
 def _label(value: Json, places: _Places, names: frozenset[str]) -> Label | None:
@@ -176,11 +206,13 @@ def _whole(sought: str, words: str) -> bool:
 
 
 def _found(sought: str, words: str) -> Iterator[int]:
-    """Where a value stands as a whole."""
+    """Where a value stands as a whole. The search is given up where the value goes on and on within itself."""
     at = words.find(sought) if sought else -1
-    while at >= 0:
+    left = 2 * len(words)  # what does not overlap itself takes no more than one length of the text
+    while at >= 0 and left >= 0:
         if not (at and _BEFORE.match(words, at - 1)) and not _AFTER.match(words, at + len(sought)):
             yield at
+        left -= len(sought)
         at = words.find(sought, at + 1)
 
 
@@ -188,6 +220,8 @@ def _numbers(text: str) -> dict[Decimal, set[str]]:
     """Every number in a text, each way in which its points and commas may be meant, as it is written."""
     found: dict[Decimal, set[str]] = {}
     for form in _NUMBER.findall(text):
+        if len(form) > _LONGEST:
+            continue
         for written in {form.replace(",", ""), form.replace(".", "").replace(",", ".")}:
             with contextlib.suppress(InvalidOperation):  # such as 1.2.3
                 found.setdefault(Decimal(written), set()).add(form)

@@ -7,7 +7,9 @@ items repeats the link, so the chain rebuilds from results alone, in whatever or
 
 from collections.abc import Callable, Iterable
 
-from mainspring.core.canonical import Record, Value, digest
+from pydantic_core import PydanticSerializationError
+
+from mainspring.core.canonical import Record, Value, digest, mended_value
 from mainspring.errors import LedgerError
 
 
@@ -42,7 +44,11 @@ class Link(Record):
 
 def make_item(value: Value, key: str) -> Item:
     """Turn a value into an item; called by its producer, once."""
-    text = value.model_dump_json(exclude_defaults=True)
+    try:
+        text = value.model_dump_json(exclude_defaults=True)
+    except PydanticSerializationError:  # half a character somewhere, in what a tool gave or a person said
+        whole = type(value).model_validate(mended_value(value.model_dump()))
+        text = whole.model_dump_json(exclude_defaults=True)
     return Item(digest=digest(text, key), text=text)
 
 

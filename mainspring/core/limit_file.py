@@ -24,8 +24,8 @@ from mainspring.errors import did_you_mean
 _KEYS = ("id", "point", "tool", "per", "at_most", "every", "reason")
 _OPTIONAL = ("tool", "per")
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_AMOUNT = re.compile(r"[1-9]\d{0,5}")
-_TIME = re.compile(r"([1-9]\d{0,3})([smhd])")
+_AMOUNT = re.compile(r"[1-9][0-9]{0,5}")
+_TIME = re.compile(r"([1-9][0-9]{0,3})([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _ONLY_AT: dict[str, LimitPoint] = {"tool": "tool_call", "model": "model"}
 """What is known at one point alone."""

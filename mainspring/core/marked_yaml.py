@@ -10,9 +10,12 @@ from typing import Any, cast
 
 import yaml
 
+from mainspring.core.canonical import mended
 from mainspring.errors import PolicyError
 
 _YAML_TAG = "tag:yaml.org,2002:"
+_MOST = 100_000
+"""Parts of a file: anchors that hold anchors make more of a few lines than fits anywhere."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ def read(text: str, problems: Problems) -> Part:
         raise PolicyError(source, line, f"this is not YAML: {error.reason}.") from None
     except RecursionError:
         raise PolicyError(source, 0, "this is nested too deeply; no file needs that.") from None
+    except (ValueError, OverflowError):  # of an escape such as \UFFFFFFFF
+        raise PolicyError(source, 0, "this is not YAML: an escape (\\U) names no character.") from None
     if node is None:
         return Part("", 0)
     try:
@@ -118,8 +123,12 @@ class _Reader:
     def __init__(self, text: str, problems: Problems) -> None:
         self._lines = text.splitlines()
         self._problems = problems
+        self._left = _MOST
 
     def part(self, node: yaml.Node, place: tuple[int, int], name: str) -> Part:
+        self._left -= 1
+        if self._left < 0:
+            raise PolicyError(self._problems.source, 0, f"this has more than {_MOST:,} parts; no file needs that.")
         tagged = not node.tag.startswith(_YAML_TAG)
         if tagged:
             self._problems.wrong(_place(node), f"{name} starts with '!', which YAML reads as a tag. Put it in quotes.")
@@ -130,6 +139,8 @@ class _Reader:
             return Part(self._fields(node), *place)
         # A tagged text is no second problem of being empty.
         value = node.tag if tagged else str(node.value)
+        if mended(value) != value:
+            self._problems.wrong(_place(node), f"{name} has half of a character (\\ud800 to \\udfff) in it.")
         line, column = _place(node)
         style = node.style if isinstance(node, yaml.ScalarNode) else ""
         if style in ("|", ">"):  # the words begin below the sign
@@ -142,7 +153,9 @@ class _Reader:
         fields: dict[str, Part] = {}
         for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", node.value):
             word = str(key.value)
-            if word in fields:
+            if not isinstance(key, yaml.ScalarNode) or mended(word) != word:
+                self._problems.wrong(_place(key), "the name of a key is a text.")
+            elif word in fields:
                 self._problems.wrong(_place(key), f"{word!r} is written twice; only one can count.")
             else:
                 fields[word] = self.part(value, _place(key), repr(word))

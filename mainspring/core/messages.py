@@ -3,7 +3,7 @@
 import json
 from typing import Literal, cast
 
-from mainspring.core.canonical import Json, Value
+from mainspring.core.canonical import Json, Value, is_too_deep
 
 Role = Literal["user", "assistant", "tool", "note"]
 Status = Literal["ok", "error", "denied"]
@@ -41,11 +41,12 @@ class Message(Value):
 
     @property
     def value(self) -> Json:
-        """The JSON value of a tool result; its text where it is not JSON."""
+        """The JSON value of a tool result; its text where it is not JSON, or deeper than a result may be."""
         try:
-            return cast("Json", json.loads(self.text))
+            value = cast("Json", json.loads(self.text))
         except (ValueError, RecursionError):
             return self.text
+        return self.text if is_too_deep(value) else value
 
 
 class Done(Value):

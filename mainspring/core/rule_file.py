@@ -31,7 +31,7 @@ from mainspring.core.yaml_parts import fields_of, items_of, listed, one_of, one_
 from mainspring.errors import PolicyError, did_you_mean
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": DAY}
-_DEADLINE = re.compile(r"([1-9]\d{0,3})([smhd])")
+_DEADLINE = re.compile(r"([1-9][0-9]{0,3})([smhd])")
 _RULE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _NEEDED = ("id", "point", "when", "verdict", "reason")
 _KEYS = (
@@ -171,7 +171,7 @@ def _rule(problems: Problems, part: Part, role: Role) -> Rule | None:
     ]
     condition = fields.get("when") or fields.get("check") or part
     made = {
-        **{key: value for key, value in texts.items() if key not in ("with", "shadow")},
+        **{key: value for key, value in texts.items() if key not in ("with", "shadow", "severity")},
         **chosen,
         "redact": tuple(kinds),
         "when": texts.get("when", "" if "check" in texts else "true"),

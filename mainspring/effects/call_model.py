@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import ModelAnswer, ModelCall, RunRef, Timing
 from mainspring.core.answers import read_answer
-from mainspring.core.canonical import canonical, digest
+from mainspring.core.canonical import canonical, digest, mended
 from mainspring.core.flow import label_of, label_of_thread
 from mainspring.core.labels import FROM_USER, read_label
 from mainspring.core.ledger import Link, make_item
@@ -175,7 +175,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         for index, each in enumerate(reply.calls)
     )
     calls, verdicts = await judge_calls(world.guards, run, agent, thread, asked)
-    text, redacted = await without(world.guards, run, agent, thread, reply.text)
+    text, redacted = await without(world.guards, run, agent, thread, mended(reply.text))
     text, problem = (text, "") if calls else _answer(world, agent, text)
     judged = Judgement(verdict="allow")
     if not (calls or problem):

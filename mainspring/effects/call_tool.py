@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.steps import RunRef, Timing, ToolOutcome, ToolWork
 from mainspring.core.approvals import Permit
-from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep
+from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep, mended
 from mainspring.core.facts import Facts
 from mainspring.core.flow import Flow, label_of_thread
 from mainspring.core.labels import OURS
@@ -59,7 +59,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             if isinstance(error, LedgerError) and activity.info().is_local:
                 raise not_held(error) from None
             what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
-            raise ApplicationError(f"{work.tool} was not run: {what}", type="NotDone") from None
+            raise ApplicationError(mended(f"{work.tool} was not run: {what}"), type="NotDone") from None
         if judged.verdict == "deny":
             outcome = _outcome(run, call, judged.reason, "denied", start, judged.rule)
         elif judged.verdict == "ask":
@@ -165,6 +165,7 @@ async def _redacted(world: World, run: RunRef, found: _Found, value: Json) -> tu
 
 async def _in_words(world: World, run: RunRef, found: _Found, error: str) -> str:
     """What a tool says that went wrong, cut short, and without what rules would take out of its result."""
+    error = mended(error)
     if not world.guards.judge(found.agent).says("redact", "tool_result", found.spec.name):
         return error[:_ERROR_LIMIT]
     return str((await _redacted(world, run, found, error))[0])[:_ERROR_LIMIT]
@@ -180,7 +181,7 @@ async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tupl
             value = tool.dump(await _performed(tool, args, context, limit))
         if is_too_deep(value):
             return f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error"
-        text = canonical(value)
+        text = mended(canonical(value))
     except ToolError as error:
         return await _in_words(world, run, found, str(error)), "error"
     except NotDone as error:

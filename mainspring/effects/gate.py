@@ -1,16 +1,18 @@
 """Activity side. What the rules say of what a user wrote, and of the calls of one message, before it is recorded."""
 
+from typing import cast
+
 from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
-from mainspring.core.canonical import DEEPEST, Json, canonical, digest, is_too_deep
+from mainspring.core.canonical import Json, canonical, digest, mended, mended_value, why_not_kept
 from mainspring.core.facts import OF_FLOW, Facts
 from mainspring.core.flow import Flow, flow
 from mainspring.core.labels import FROM_USER
 from mainspring.core.messages import Done, Message, ToolCall
 from mainspring.core.rules import Judge, Judgement, stricter
 from mainspring.core.spec import AgentSpec, Spec, ToolSpec
-from mainspring.core.tool import in_words
+from mainspring.core.tool import Tool, in_words
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.guards import Guards
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
@@ -50,7 +52,7 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
     earlier: list[Done] = []
     calls: list[ToolCall] = []
     verdicts: list[CallVerdict] = []
-    for each in asked:
+    for each in map(_written, asked):
         args = _parse(guards, agent, each)
         redacted: tuple[str, ...] = ()
         if not isinstance(args, str) and guards.judge(agent).says("redact", "tool_call", each.name):
@@ -60,7 +62,7 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
             changed = redactor(guards, run).redacted(args, rules)
             args = _parse(guards, agent, each.model_copy(update={"args": changed}))
         if isinstance(args, str):
-            calls.append(each)
+            calls.append(each.model_copy(update={"args": {}}) if why_not_kept(each.args) else each)
             verdicts.append(CallVerdict(id=each.id, tool=each.name, verdict="malformed", reason=args))
             continue
         tool = agent.tool(each.name)
@@ -113,21 +115,37 @@ def flow_of(
     return flow(agent, tool, args, messages, exact=bool(tool.agent or read - _NAMED))
 
 
+def _written(call: ToolCall) -> ToolCall:
+    """The call as it can be written down, so that what is judged is what is kept."""
+    args = call.args if why_not_kept(call.args) else mended_value(call.args)
+    return call.model_copy(update={"name": mended(call.name), "args": args})
+
+
 def _parse(guards: Guards, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:
     """The arguments with defaults filled in, or what is wrong with them."""
+    args = _parsed(guards, agent, call)
+    wrong = why_not_kept(args)  # a default or a text such as "nan" may become what was not there before
+    return f"The arguments of {call.name} are {wrong}." if wrong else args
+
+
+def _parsed(guards: Guards, agent: AgentSpec, call: ToolCall) -> dict[str, Json] | str:
     spec = agent.tool(call.name)
-    if is_too_deep(call.args):
-        return f"The arguments of {call.name} are nested deeper than {DEEPEST} levels."
+    if wrong := why_not_kept(call.args):
+        return f"The arguments of {call.name} are {wrong}."
     if spec is None:
         return f"There is no tool {call.name!r}.{did_you_mean(call.name, (t.name for t in agent.tools))}"
     if spec.agent:
-        request = call.args.get("request")
-        right = isinstance(request, str) and set(call.args) == {"request"}
+        args = cast("Json", call.args)  # a text, where a worker lacks a recogniser that a rule needs
+        right = isinstance(args, dict) and set(args) == {"request"} and isinstance(args["request"], str)
         return call.args if right else f"{call.name} takes one argument, request, a text."
     tool = guards.tools.get(call.name)
-    if tool is None:
-        return f"The tool {call.name!r} is not on this worker any more."
+    return _fitted(tool, call) if tool else f"The tool {call.name!r} is not on this worker any more."
+
+
+def _fitted(tool: Tool, call: ToolCall) -> dict[str, Json] | str:
     try:
         return tool.parse(call.args)
     except ValidationError as error:
         return f"The arguments of {call.name} do not fit its schema: {in_words(error)}."
+    except Exception as error:  # noqa: BLE001 - a check of the tool's own types; its text may quote an argument
+        return f"The arguments of {call.name} do not fit its schema: {type(error).__name__}."

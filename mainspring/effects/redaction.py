@@ -34,7 +34,7 @@ class Redactor:
 
     def kinds(self, value: Json) -> tuple[str, ...]:
         """The kinds of what is found anywhere in a value."""
-        texts = (str(each) for each in scalars(value) if not isinstance(each, bool))
+        texts = dict.fromkeys(str(each) for each in scalars(value) if not isinstance(each, bool))
         found = {each.kind for text in texts for each in self.recogniser.find(text)}
         return tuple(sorted(found))
 
@@ -49,7 +49,14 @@ class Redactor:
                 ways.setdefault(kind, rule.way)
         if unknown := sorted(ways.keys() - self.recogniser.kinds):
             return f"[withheld: nothing on this worker finds {unknown[0]}]"
-        return mapped(value, lambda text: self._replaced(text, ways)) if ways else value
+        known: dict[str, str] = {}
+
+        def replaced(text: str) -> str:
+            if text not in known:
+                known[text] = self._replaced(text, ways)
+            return known[text]
+
+        return mapped(value, replaced) if ways else value
 
     def opened(self, value: Json) -> Json:
         """The value with what its tokens stand for.
@@ -77,19 +84,26 @@ class Redactor:
             return f"[{found.kind} {digest(text, self._key()[:32].hex())[:12]}]"
         if way == "token":
             sealed = AESSIV(self._key()).encrypt(text.encode(errors="surrogatepass"), [found.kind.encode()])
-            return f"<{found.kind}#{base64.urlsafe_b64encode(sealed).decode().rstrip('=')}>"
+            return f"<{found.kind}#{_written(sealed)}>"
         return f"[{found.kind}]"
 
     def _open(self, token: re.Match[str]) -> str:
         kind, sealed = token[1], token[2]
         try:
             raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-            return AESSIV(self._key()).decrypt(raw, [kind.encode()]).decode(errors="surrogatepass")
+            words = AESSIV(self._key()).decrypt(raw, [kind.encode()]) if _written(raw) == sealed else None
         except (InvalidTag, ValueError):
-            raise ToolError(f"the token for a {kind} is none of this run, or was changed on the way") from None
+            words = None
+        if words is None:
+            raise ToolError(f"the token for a {kind} is none of this run, or was changed on the way")
+        return words.decode(errors="surrogatepass")
 
     def _key(self) -> bytes:
         return hashlib.blake2b(self.run.encode(), key=self.secret[:64], digest_size=64).digest()
+
+
+def _written(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def mapped(value: Json, change: Callable[[str], str]) -> Json:

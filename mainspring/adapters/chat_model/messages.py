@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from mainspring.core.answers import unfenced
-from mainspring.core.canonical import Json
+from mainspring.core.canonical import Json, is_too_deep
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import ModelError
@@ -146,9 +146,9 @@ def _one(message: Message, ids: dict[str, str], mark: str) -> "BaseMessage":
 def _object(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text, strict=False)  # line breaks within a text are let through, as langchain does
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) and not is_too_deep(value) else None
 
 
 def _sendable(name: str) -> str:

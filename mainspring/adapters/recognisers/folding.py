@@ -58,7 +58,8 @@ def _unseen() -> str:
 _TABLE = _table()
 _SEEN_TABLE = {**_TABLE, **dict.fromkeys(map(ord, _unseen()))}
 """Likewise, and nothing for what is not seen."""
-_OTHER = re.compile(rf"[{re.escape(_unseen())}]+|\\+(?:[nrt]|u[0-9A-Fa-f]{{4}})|%40|%2[Bb]")
+_OTHER = re.compile(rf"[{re.escape(_unseen())}]+|(?<!\\)\\+(?:[nrt]|u[0-9A-Fa-f]{{4}})|%40|%2[Bb]")
+"""Of several backslashes the first begins an escape: looked for from each of them, it would take their square."""
 _ESCAPES = {"%40": "@", "%2b": "+"}
 
 

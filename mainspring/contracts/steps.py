@@ -143,8 +143,8 @@ class ModelAnswer(Record):
     `problem` says why the message is not usable as the agent's result ("" when it is, or has calls).
     Without an item nothing was asked: the thread was too long (`overflow`, in tokens), or a rule refused
     the user's message (`refusal`, `rule`). `matched` names every rule that matched what the user said (where it was
-    judged) or the answer. `instead` says why the playbook answered in the model's place, `review` why a person looks at the
-    answer first. A verdict leaves out what its call says already.
+    judged) or the answer. `instead` says why the playbook answered in the model's place, `review` why a person looks at
+    the answer first. A verdict leaves out what its call says already.
     """
 
     work: ModelCall | None = None

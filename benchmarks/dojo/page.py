@@ -88,8 +88,8 @@ def benign(results: list[Result]) -> str:
     rows = [(q.suite, q.task, q.tool, why(q)) for q in asked]
     effects = sum(is_effect(each.suite, call) for each in results for play in each.alone for call in play.issued)
     said = (
-        f"{len(asked)} of the {effects} calls with effects, each because part of it stands neither in the user's words "
-        "nor in a result that may be trusted."
+        f"{len(asked)} questions; the tasks make {effects} calls with effects. Each because part of the call stands "
+        "neither in the user's words nor in a result that may be trusted."
     )
     found = table(("Suite", "Task", "Tool", "What is shown nowhere"), rows)
     return f"## What tasks without attack ask\n\n{said}\n\n{found}"

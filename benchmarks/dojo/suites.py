@@ -96,7 +96,7 @@ SUITES = {
                 "cancel_calendar_event",
                 "send_email",
             ),
-            {"get_user_information": "trusted personal", "get_current_day": "trusted"},
+            {"get_user_information": "trusted personal"},
         ),
     )
 }

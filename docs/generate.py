@@ -215,7 +215,7 @@ WAYS = {
     "token": "an encrypted form such as `<card#…>`; a tool of the run is given what it stands for",
 }
 SUM = (
-    "the sum of a number that is an argument, over all calls of the tool in this thread that went well (those of the "
+    "the sum of a number that is an argument, over all calls of the tool in this thread that ran (those of the "
     "same reply count so), and this one"
 )
 OF_TOOLS = [
@@ -231,6 +231,7 @@ DONE = {
     "args": "its arguments",
     "value": "its result; null for an earlier call of the same reply",
     "status": "`ok`, `error` or `denied`",
+    "ran": "true for an `error` after which the tool had done its work: its result was withheld, or too large",
 }
 
 

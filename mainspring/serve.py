@@ -318,12 +318,9 @@ def open_guards(project: Project, settings: Settings, *, read_only: bool = False
     recogniser = open_recognisers(settings.patterns, settings.presidio)
     rules = [rule for spec in project.specs() for rule in assemble(spec.rule_texts).rules]
     check_kinds(rules, recogniser.kinds)
-    tokens = any(rule.way == "token" for rule in rules) and not read_only
-    key = (
-        read_token_key(settings.token_key, settings.token_file)
-        if tokens or settings.token_key or settings.token_file.exists()
-        else b""
-    )
+    needed = any(rule.way in ("hash", "token") for rule in rules) and not read_only
+    known = settings.token_key or settings.token_file.exists()  # a run of before may need it
+    key = read_token_key(settings.token_key, settings.token_file) if needed or known else b""
     return Guards(project.tools, project.checks, recogniser, key)
 
 

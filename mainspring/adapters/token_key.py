@@ -19,12 +19,19 @@ def read_token_key(given: str, file: Path) -> bytes:
         return bytes.fromhex(given)
     try:
         text = _made(file) if not file.exists() else file.read_text(encoding="ascii")
-        return bytes.fromhex(text.strip())
+        return _key(text)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it holds no key of 64 hex characters"
         raise SetupError(
             f"the key file {str(file)!r} cannot be used: {why}. Set MAINSPRING_TOKEN_KEY instead."
         ) from None
+
+
+def _key(text: str) -> bytes:
+    key = bytes.fromhex(text.strip())
+    if len(key) != _BYTES:
+        raise ValueError(f"{len(key)} bytes")
+    return key
 
 
 def _made(file: Path) -> str:

@@ -202,8 +202,8 @@ def _is_there(facts: Facts, name: str) -> bool:
 
 
 def _total(facts: Facts, name: str) -> int | float:
-    """Over this tool's calls in this thread that went well, and the one in hand: how many, or an argument's sum."""
-    calls = [done.args for done in facts.results if done.tool == facts.tool and done.status == "ok"]
+    """Over this tool's calls in this thread that ran, and the one in hand: how many, or an argument's sum."""
+    calls = [done.args for done in facts.results if done.tool == facts.tool and (done.status == "ok" or done.ran)]
     calls.append(facts.args)
     if name == "calls":
         return len(calls)

@@ -71,7 +71,7 @@ def claims(limits: Iterable[Limit], point: LimitPoint, facts: LimitFacts) -> tup
     """The limits that hold at a point, in their order, each with what has to be taken.
 
     A limit does not hold where what it counts by is not known: one per user lets a run without a user pass.
-    Limits of several agents count together where they agree in all but `at_most` and `reason`.
+    Limits of several agents count together where they agree in all but `at_most` and `reason`; the smallest holds.
     """
     holding = (each for each in limits if each.point == point and each.tool in ("", facts.tool))
     found: dict[str, Claim] = {}
@@ -79,7 +79,9 @@ def claims(limits: Iterable[Limit], point: LimitPoint, facts: LimitFacts) -> tup
         counted = {name: getattr(facts, name) for name in limit.per}
         if all(counted.values()):
             allowance = Allowance(key=_key(limit, counted), at_most=limit.at_most, every=limit.every)
-            found.setdefault(allowance.key, Claim(limit=limit, allowance=allowance))
+            known = found.get(allowance.key)
+            if known is None or limit.at_most < known.limit.at_most:
+                found[allowance.key] = Claim(limit=limit, allowance=allowance)
     return tuple(found.values())
 
 

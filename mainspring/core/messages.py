@@ -9,6 +9,10 @@ Role = Literal["user", "assistant", "tool", "note"]
 Status = Literal["ok", "error", "denied"]
 
 
+RECALLED = "What is known of this user from earlier runs, newest first:"
+"""How the note begins that holds what memory recalled."""
+
+
 class ToolCall(Value):
     """One call a model asks for. `id` is unique in its message only (providers reuse theirs)."""
 
@@ -26,7 +30,8 @@ class Message(Value):
     thread was made shorter (then `replies` counts the assistant's messages among that, and `done` keeps what
     became of their calls).
 
-    `label` (see `core.labels`) stands where it does not follow from the role and the tool.
+    `label` (see `core.labels`) stands where it does not follow from the role and the tool. Of a tool, `ran` stands with
+    the status `error` where it did its work all the same, and only its result is not here.
     """
 
     role: Role
@@ -38,6 +43,7 @@ class Message(Value):
     replies: int = 0
     done: tuple["Done", ...] = ()
     label: str = ""
+    ran: bool = False
 
     @property
     def value(self) -> Json:
@@ -50,12 +56,16 @@ class Message(Value):
 
 
 class Done(Value):
-    """A tool call of this thread that has ended, as rules and playbooks see it."""
+    """A tool call of this thread that has ended, as rules and playbooks see it.
+
+    `ran` tells of one with the status `error` that it did its work all the same.
+    """
 
     tool: str
     args: dict[str, Json]
     value: Json
     status: Status
+    ran: bool = False
 
 
 def finished_calls(messages: tuple[Message, ...]) -> tuple[Done, ...]:
@@ -68,7 +78,9 @@ def finished_calls(messages: tuple[Message, ...]) -> tuple[Done, ...]:
             asked = {call.id: call for call in message.calls}
         elif message.role == "tool" and message.call in asked:
             call = asked[message.call]
-            done.append(Done(tool=call.name, args=call.args, value=message.value, status=message.status))
+            done.append(
+                Done(tool=call.name, args=call.args, value=message.value, status=message.status, ran=message.ran)
+            )
     return tuple(done)
 
 

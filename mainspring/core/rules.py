@@ -34,7 +34,9 @@ _CAUSES = {
 _CAUSE = "a value has a type or content it cannot work with"
 _CLASH = re.compile(r"found no matching overload for '([^']+)' applied to '\(?([^')]*)\)?'")
 _ALONE = 3
-"""From how many rules on they are first asked together whether any matches."""
+"""Up to how many rules are asked one by one; more are first asked together whether any matches."""
+_JOINED = 100
+"""How many at once, at most."""
 
 Checked = Mapping[str, bool | str]
 """What the Python functions that rules name said: whether the rule matches, or why that is not known."""
@@ -63,7 +65,8 @@ class _Compiled(NamedTuple):
 class _Group(NamedTuple):
     """The rules for a tool at a point: the facts they read, the functions they name, and two ways to ask them.
 
-    `together` are conditions each of which tells, where it is false, that none of its rules matches.
+    `together` are conditions each of which tells, where it is false, that none of its rules matches; none where there
+    is no such condition for every rule.
     """
 
     rules: tuple[_Compiled, ...]
@@ -111,7 +114,11 @@ class Judge:
 
         `checked` is what the functions in `checks(point, tool)` said; one that is not there has failed.
         """
-        found = [each for each in self._matching(point, facts, checked or {}) if each[0].verdict != "redact"]
+        found = [
+            each
+            for each in self._matching(point, facts, checked or {})
+            if each[0].verdict != "redact" or each[0].shadow
+        ]
         judged = _strictest(found)
         if judged.verdict != "allow" or judged.rule or point != "tool_call" or facts.effect != "once":
             return judged
@@ -152,15 +159,22 @@ class Judge:
                 rules = tuple(c for c in compiled if c.rule.point == point and c.rule.tool in ("", name))
                 reads = frozenset[str]().union(*(c.condition.reads for c in rules if c.condition))
                 checks = frozenset(c.rule.check for c in rules if c.rule.check)
-                yield (point, name), _Group(rules, reads, checks, tuple(self._together(rules)))
+                yield (point, name), _Group(rules, reads, checks, self._together(rules))
 
-    def _together(self, rules: Sequence[_Compiled]) -> Iterator[Expression]:
+    def _together(self, rules: Sequence[_Compiled]) -> tuple[Expression, ...]:
         """The conditions of rules over the same facts, joined: most calls match none, and then one answer does."""
-        for name in {each.rule.tool for each in rules}:
-            some = [each for each in rules if each.rule.tool == name and each.condition]
-            if some:
-                text = " || ".join(f"({each.rule.when}\n)" for each in some)
-                yield Expression(text, self._variables(some[0].rule))
+        if len(rules) <= _ALONE or any(each.condition is None for each in rules):
+            return ()
+        joined: list[Expression] = []
+        for name in dict.fromkeys(each.rule.tool for each in rules):
+            some = [each.rule for each in rules if each.rule.tool == name]
+            for start in range(0, len(some), _JOINED):
+                text = " || ".join(f"({rule.when}\n)" for rule in some[start : start + _JOINED])
+                try:
+                    joined.append(Expression(text, self._variables(some[0])))
+                except CelError:  # too long for CEL: they are asked one by one
+                    return ()
+        return tuple(joined)
 
     def _variables(self, rule: Rule) -> dict[str, Kind]:
         return _variables(rule.point, self._tools.get(rule.tool))
@@ -171,7 +185,7 @@ class Judge:
         if not group.rules:
             return []
         values = plain_facts(made(facts, group.reads))
-        if len(group.rules) > _ALONE and not group.checks and _none_holds(group.together, values):
+        if group.together and _none_holds(group.together, values):
             return []
         found: list[tuple[Rule, str]] = []
         for each in group.rules:

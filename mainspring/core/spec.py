@@ -16,6 +16,7 @@ class ToolSpec(Value):
 
     `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's. `returns` and
     `accepts` are labels (`core.labels`): of its results, and of what its arguments may be made of without a person.
+    `opens`: it is given what tokens in its arguments stand for.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ToolSpec(Value):
     mode: Mode | None = None
     returns: str = ""
     accepts: str = ""
+    opens: bool = False
 
 
 BASE = "the rules that every agent has"

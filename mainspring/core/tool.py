@@ -4,7 +4,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol, cast, get_args, get_type_hints
 
@@ -104,6 +104,7 @@ def tool(
     mode: Mode | None = None,
     returns: str = "external",
     accepts: str = "",
+    opens: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: schema from its type hints, description from its docstring.
 
@@ -117,6 +118,8 @@ def tool(
             have written them) or `external personal`; see `core.labels`.
         accepts: what its arguments may be made of without a person: the least trusted, the most secret, or both.
             Default: `external` for a `read`, `user` for a tool with effects; secret or not.
+        opens: it is given what tokens in its arguments stand for (a rule's `redact` with `token`); other tools get the
+            tokens. Only for what may know the true value, such as a payment.
 
     Raises:
         DefinitionError: no docstring, an argument without type, a bad effect, mode, label or name.
@@ -124,7 +127,8 @@ def tool(
 
     def define(function: Callable[..., Any]) -> Tool:
         labels = (returns, accepts or usually_accepts(effect))
-        return _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode, labels)
+        made = _define(function, effect, name or getattr(function, "__name__", ""), timeout, mode, labels)
+        return replace(made, spec=made.spec.model_copy(update={"opens": opens}))
 
     if callable(effect):
         raise DefinitionError(

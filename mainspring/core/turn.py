@@ -413,18 +413,22 @@ def _next_step(turn: Turn) -> tuple[Turn, str]:
     return _with(turn, steps=number), f"{turn.thread}.{number}" if turn.thread else str(number)
 
 
+def _replied_unseen(turn: Turn, event: Replied) -> Move:
+    """Before answers could be reviewed."""
+    return _replied(turn, event.model_copy(update={"review": None}))
+
+
 Handler = Callable[[Turn, Any], Move]
-TABLES: Mapping[int, Mapping[type[Event], Handler]] = {
-    1: {
-        Begin: _begin,
-        Noted: _noted,
-        Overflowed: _overflowed,
-        Compacted: _compacted,
-        Replied: _replied,
-        Returned: _returned,
-        Broke: _broke,
-        Uncertain: _uncertain,
-        Decided: _decided,
-    },
+_TABLE: Mapping[type[Event], Handler] = {
+    Begin: _begin,
+    Noted: _noted,
+    Overflowed: _overflowed,
+    Compacted: _compacted,
+    Replied: _replied,
+    Returned: _returned,
+    Broke: _broke,
+    Uncertain: _uncertain,
+    Decided: _decided,
 }
-CURRENT = 1
+TABLES: Mapping[int, Mapping[type[Event], Handler]] = {1: {**_TABLE, Replied: _replied_unseen}, 2: _TABLE}
+CURRENT = 2

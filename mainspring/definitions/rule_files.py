@@ -1,6 +1,6 @@
 """The rule files of one definition: its own, those it includes, and those of tenants."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from mainspring.core import base_rules
 from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
-from mainspring.core.policy import EMPTY, FileRef, Policy, Role
+from mainspring.core.policy import EMPTY, FileRef, Policy, Role, Rule
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
@@ -57,12 +57,10 @@ class RuleFiles:
             policy = assemble(each.rule_texts)
             Judge(policy, each.tools, each.name, self.checks)
             problems = Problems(policy.source)
-            for rule in policy.rules:
-                if rule.verdict == "playbook" and not rule.role and not each.playbook:
-                    problems.wrong(rule.at, f"rule {rule.id!r}: agent {each.name!r} has no playbook that could answer.")
             own = [limit for limit in policy.limits if limit.source == policy.source]  # others are shared
             check_tools(problems, own, [tool.name for tool in each.tools], each.name)
             problems.close()
+            _refuse_idle(policy, each)
 
     def for_tenant(self, spec: AgentSpec, tenant: str) -> AgentSpec:
         """The definition with a tenant's own rules, where it has any."""
@@ -89,6 +87,37 @@ class RuleFiles:
             return RuleText(source=named.path, text=read(named.path, self._near, self._owner), role=role)
         except DefinitionError as error:
             raise PolicyError(by, named.at[0], str(error).partition(": ")[2], named.at[1]) from None
+
+
+def _refuse_idle(policy: Policy, spec: AgentSpec) -> None:
+    """Refuse what would be passed over in silence.
+
+    Raises:
+        PolicyError: at the first rule or limit that could never act.
+    """
+    agents = {tool.name for tool in spec.tools if tool.agent}
+    for rule in policy.rules:
+        if why := _idle(rule, spec, agents):
+            raise PolicyError(rule.source, rule.at[0], f"rule {rule.id!r}: {why}", rule.at[1])
+    for limit in policy.limits:
+        if limit.tool in agents:
+            why = f"{limit.tool!r} is an agent, whose own calls are limited. Drop 'tool', or limit these."
+            raise PolicyError(limit.source, limit.at[0], f"limit {limit.id!r}: {why}", limit.at[1])
+
+
+def _idle(rule: Rule, spec: AgentSpec, agents: Collection[str]) -> str:
+    if rule.verdict == "playbook" and not spec.playbook:
+        return f"{spec.name!r} has no playbook that could answer."
+    if rule.point == "tool_result" and rule.tool in agents:
+        return f"{rule.tool!r} is an agent. Write the rule into its own file, at 'output'."
+    is_graph = not spec.instructions
+    if (
+        is_graph
+        and not rule.role
+        and (rule.point == "output" or (rule.verdict == "redact" and rule.point != "tool_result"))
+    ):
+        return f"{spec.name!r} is a graph: what its agents read and answer is for their own rules."
+    return ""
 
 
 def _by_name(owner: str, checks: Sequence[Callable[[Facts], Any]]) -> Mapping[str, Callable[[Facts], Any]]:

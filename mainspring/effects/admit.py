@@ -13,7 +13,7 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import Admission, AdmitRequest, RunRef, Timing
 from mainspring.core.labels import FROM_USER, join, read_label
 from mainspring.core.ledger import Item, make_item
-from mainspring.core.messages import Message
+from mainspring.core.messages import RECALLED, Message
 from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CURRENT
@@ -103,9 +103,7 @@ async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | N
         return None, 0
     lines = "\n".join(f"- {note.at[:10]}: {note.text}" for note in notes)
     label = join((FROM_USER, *(read_label(note.label) for note in notes)))
-    message = Message(
-        role="note", text=f"What is known of this user from earlier runs, newest first:\n{lines}", label=str(label)
-    )
+    message = Message(role="note", text=f"{RECALLED}\n{lines}", label=str(label))
     return make_item(message, key), len(notes)
 
 

@@ -70,8 +70,8 @@ async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: 
         return heard
     instead = await takes_over(world.guards, run, agent, thread)
     thread = await seen(world.guards, run, agent, thread)
-    if not instead and (overflowed := _overflowed(world, agent, thread)):
-        return overflowed
+    if not instead and not uncleared(agent, thread.messages) and (overflowed := _overflowed(world, agent, thread)):
+        return overflowed.model_copy(update={"matched": heard.matched})
     reply, instead = await _replied(world, run, agent, thread, instead)
     answer = await _answered(world, run, call, agent, thread, reply)
     return answer.model_copy(update={"instead": instead, "matched": (*heard.matched, *answer.matched)})
@@ -118,18 +118,18 @@ def _overflowed(world: World, agent: AgentSpec, thread: Thread) -> ModelAnswer |
 async def _replied(world: World, run: RunRef, agent: AgentSpec, thread: Thread, instead: str) -> tuple[ModelReply, str]:
     """A reply, and why the playbook gave it instead of the model ("" where it did not)."""
     has_playbook = bool(agent.playbook) and agent.models[0] != PLAYBOOK
-    if not instead and (secrecy := _uncleared(agent, thread)):
+    if not instead and (secrecy := uncleared(agent, thread.messages)):
         if not has_playbook:
             why = (
                 f"agent {agent.name!r}: what its model is to read is {secrecy}, and Agent(cleared=…) lets it read "
-                f"{read_label(agent.cleared).secrecy} at most. Give the agent a playbook, or have a rule redact it."
+                f"{read_label(agent.cleared).secrecy} at most. Give the agent a playbook, or another model."
             )
             raise ApplicationError(why, type="ModelError", non_retryable=True)
         instead = "not cleared"
     if instead:
         return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), instead
     try:
-        await _take(world, run, agent)
+        await take_reply(world, run, agent)
         return await ask_model(world, run, agent, thread.messages), ""
     except ApplicationError as error:
         if not has_playbook or not (error.non_retryable or _is_last_attempt()):
@@ -137,7 +137,7 @@ async def _replied(world: World, run: RunRef, agent: AgentSpec, thread: Thread, 
         return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), "failed"
 
 
-async def _take(world: World, run: RunRef, agent: AgentSpec) -> None:
+async def take_reply(world: World, run: RunRef, agent: AgentSpec) -> None:
     """Take a call of the model from the limits. A short wait is a pause before the next attempt.
 
     Raises:
@@ -153,11 +153,11 @@ async def _take(world: World, run: RunRef, agent: AgentSpec) -> None:
         raise ApplicationError(waits.reason, type="ModelError", non_retryable=too_long, next_retry_delay=delay)
 
 
-def _uncleared(agent: AgentSpec, thread: Thread) -> str:
+def uncleared(agent: AgentSpec, messages: tuple[Message, ...]) -> str:
     """How secret what the model would read is, where that is more than it is cleared for."""
     if not agent.cleared or agent.models[0] == PLAYBOOK:  # which runs here
         return ""
-    label = label_of_thread(agent, thread.messages)
+    label = label_of_thread(agent, messages)
     return label.secrecy if label.is_more_secret_than(read_label(agent.cleared)) else ""
 
 

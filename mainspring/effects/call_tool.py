@@ -31,6 +31,7 @@ from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
 from mainspring.effects.limiting import limited
+from mainspring.effects.redaction import closed
 from mainspring.effects.seen import seen
 from mainspring.effects.threads import in_thread
 from mainspring.effects.world import World
@@ -65,10 +66,10 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
         elif judged.verdict == "ask":
             outcome = ToolOutcome(ask=_verdict(run, call, tool, judged), timing=Timing(start=start, end=time.time_ns()))
         else:
-            text, status = await _run(world, run, work, found)
-            outcome = _outcome(run, call, text, status, start)
-            if status == "ok":
-                outcome = await _guarded(world, run, found, text, start)
+            done = await _run(world, run, work, found)
+            outcome = _outcome(run, call, done.text, done.status, start, ran=done.ran)
+            if done.status == "ok":
+                outcome = await _guarded(world, run, found, done.text, start)
     if activity.info().is_local:
         outcome = outcome.model_copy(update={"work": _noted(work).lean(run.name)})
     if outcome.item:
@@ -128,11 +129,26 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     made_of = Flow() if work.permit else flow_of(world.guards.judge(agent), agent, tool_spec, args, thread.messages)
     facts = _facts(run, agent, thread, tool_spec, args).model_copy(update={"flow": made_of})
     judged = await ask_rules(world.guards, agent, "tool_call", facts, thread.messages)
+    if tool_spec.opens and judged.verdict != "deny":
+        judged = await _judged_opened(world, run, agent, facts, thread) or judged
     if work.permit and judged.verdict != "deny":
         judged = Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
     return _Found(call, tool, tool_spec, judged, agent, thread)
+
+
+async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
+    """A new `deny` about what tokens in the arguments stand for: that is what the tool is given."""
+    try:
+        args, opened = redactor(world.guards, run).opened(facts.args)
+    except ToolError:  # the tool will not be run with it, which is told then
+        return None
+    if not opened:
+        return None
+    told = facts.model_copy(update={"args": args})
+    judged = await ask_rules(world.guards, agent, "tool_call", told, thread.messages, written=facts.args)
+    return judged if judged.verdict == "deny" else None
 
 
 def _facts(run: RunRef, agent: AgentSpec, thread: Thread, tool: ToolSpec, args: dict[str, Json]) -> Facts:
@@ -149,9 +165,11 @@ async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: i
     facts = _facts(run, agent, found.thread, tool, found.tool.parse(found.call.args))
     facts = facts.model_copy(update={"result": value})
     judged = await ask_rules(world.guards, agent, "tool_result", facts, found.thread.messages)
-    withheld = judged.verdict == "deny"
-    said = canonical({"withheld": judged.reason} if withheld else value)
-    outcome = _outcome(run, found.call, said, "ok", start, judged.rule, str(OURS) if withheld else "")
+    if judged.verdict == "deny":
+        said = f"{tool.name} ran, but its result is withheld: {judged.reason}"
+        outcome = _outcome(run, found.call, said, "error", start, judged.rule, label=str(OURS), ran=True)
+    else:
+        outcome = _outcome(run, found.call, canonical(value), "ok", start, judged.rule)
     return outcome.model_copy(update={"matched": (*redactions, *judged.matched)})
 
 
@@ -163,39 +181,55 @@ async def _redacted(world: World, run: RunRef, found: _Found, value: Json) -> tu
     return redactor(world.guards, run).redacted(value, rules), tuple(rule.id for rule in rules)
 
 
-async def _in_words(world: World, run: RunRef, found: _Found, error: str) -> str:
-    """What a tool says that went wrong, cut short, and without what rules would take out of its result."""
-    error = mended(error)
-    if not world.guards.judge(found.agent).says("redact", "tool_result", found.spec.name):
-        return error[:_ERROR_LIMIT]
-    return str((await _redacted(world, run, found, error))[0])[:_ERROR_LIMIT]
+class _Ended(NamedTuple):
+    """How a tool ended: its result as JSON, or what went wrong, and whether it did its work all the same."""
+
+    text: str
+    status: Status
+    ran: bool = False
 
 
-async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> tuple[str, Status]:
+async def _run(world: World, run: RunRef, work: ToolWork, found: _Found) -> _Ended:
     call, tool, spec = found.call, found.tool, found.spec
     context = _context(world, run, work, found)
     limit = asyncio.timeout(spec.timeout)
+    opened: dict[str, str] = {}
     try:
+        args: Json = call.args
+        if spec.opens:
+            args, opened = redactor(world.guards, run).opened(args)
         async with limit:
-            args = cast("dict[str, Json]", redactor(world.guards, run).opened(call.args))
-            value = tool.dump(await _performed(tool, args, context, limit))
+            value = tool.dump(await _performed(tool, cast("dict[str, Json]", args), context, limit))
         if is_too_deep(value):
-            return f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error"
-        text = mended(canonical(value))
+            return _Ended(f"{tool.name} ran, but its result is nested deeper than {DEEPEST} levels.", "error", ran=True)
+        text = mended(canonical(closed(value, opened)))
     except ToolError as error:
-        return await _in_words(world, run, found, str(error)), "error"
+        return _Ended(await _in_words(world, run, found, str(error), opened), "error")
     except NotDone as error:
-        why = await _in_words(world, run, found, str(error))
+        why = await _in_words(world, run, found, str(error), opened)
         raise ApplicationError(f"{tool.name} was not done: {why}", type="NotDone") from None
     except Exception as error:  # noqa: BLE001 - raised again, in words
         mine = isinstance(error, TimeoutError) and limit.expired()
         what = f"it did not end within {spec.timeout:g} s" if mine else f"{type(error).__name__}: {error}"
-        said = await _in_words(world, run, found, what)
-        # The error itself would go into the failure's cause, with all its words.
-        raise ApplicationError(said, type="ToolFailed") from (error if said == what[:_ERROR_LIMIT] else None)
+        said = await _in_words(world, run, found, what, opened)
+        # The error itself would go into the failure's causes, with all its words, and those of its own causes.
+        kept = None if opened or _is_redacted(world, found) else error
+        raise ApplicationError(said, type="ToolFailed") from kept
     if too_large := world.too_large(text) or world.gauge.too_much(found.agent, text):
-        return f"{tool.name} ran, but its result {too_large}. Ask for less.", "error"
-    return text, "ok"
+        return _Ended(f"{tool.name} ran, but its result {too_large}. Ask for less.", "error", ran=True)
+    return _Ended(text, "ok")
+
+
+def _is_redacted(world: World, found: _Found) -> bool:
+    return world.guards.judge(found.agent).says("redact", "tool_result", found.spec.name)
+
+
+async def _in_words(world: World, run: RunRef, found: _Found, error: str, opened: dict[str, str]) -> str:
+    """What a tool says that went wrong, cut short, and without what rules would take out of its result."""
+    said: Json = closed(mended(error), opened)
+    if _is_redacted(world, found):
+        said, _ = await _redacted(world, run, found, said)
+    return str(said)[:_ERROR_LIMIT]
 
 
 async def _performed(tool: Tool, args: dict[str, Json], context: Context, limit: asyncio.Timeout) -> Any:
@@ -249,8 +283,16 @@ def _verdict(run: RunRef, call: ToolCall, tool: Tool, judged: Judgement) -> Call
 
 
 def _outcome(  # noqa: PLR0917 - each is a part of the outcome
-    run: RunRef, call: ToolCall, text: str, status: Status, start: int, rule: str = "", label: str = ""
+    run: RunRef,
+    call: ToolCall,
+    text: str,
+    status: Status,
+    start: int,
+    rule: str = "",
+    *,
+    label: str = "",
+    ran: bool = False,
 ) -> ToolOutcome:
-    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status, label=label)
+    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status, label=label, ran=ran)
     item = make_item(message, run.key)
     return ToolOutcome(item=item, status=status, rule=rule, timing=Timing(start=start, end=time.time_ns()))

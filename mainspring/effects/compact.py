@@ -17,10 +17,10 @@ from mainspring.core.ledger import Head, Link, make_item
 from mainspring.core.messages import Message
 from mainspring.core.spec import AgentSpec, Effect
 from mainspring.core.window import Cut, choose, note, transcript
-from mainspring.effects.call_model import ask_model
+from mainspring.effects.call_model import ask_model, take_reply, uncleared
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
-from mainspring.effects.seen import seen_messages
+from mainspring.effects.seen import seen_messages, without
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError
 from mainspring.ports.model import ModelReply
@@ -71,11 +71,12 @@ async def shorten(  # noqa: PLR0917 - whose thread, and what fits
     """Choose what is left out so that the rest, whose messages have these sizes, fits the room.
 
     Raises:
-        ApplicationError: ModelError (summarising; retried).
+        ApplicationError: ModelError (summarising; retried). A model that is not cleared for them does not sum them up.
     """
     cut = choose(messages, sizes, room)
     left_out = await seen_messages(world.guards, run, agent, messages[cut.start : cut.end])
-    reply = await _summary(world, run, agent, left_out) if agent.shorten == "summarise" and left_out else None
+    summarises = agent.shorten == "summarise" and left_out and not uncleared(agent, left_out)
+    reply = await _summary(world, run, agent, left_out) if summarises else None
     effects: dict[str, Effect] = {tool.name: tool.effect for tool in agent.tools}
     label = label_of_thread(agent, left_out)
     return Shortened(cut, note(left_out, effects, label, reply.text if reply else ""), reply)
@@ -116,4 +117,7 @@ async def _summary(world: World, run: RunRef, agent: AgentSpec, messages: tuple[
         messages = messages[len(messages) // 2 :]
         text = transcript(messages)
     said = Message(role="user", text=text, label=str(label_of_thread(agent, messages)))
-    return await ask_model(world, run, asked, (said,))
+    await take_reply(world, run, agent)
+    reply = await ask_model(world, run, asked, (said,))
+    text, _ = await without(world.guards, run, agent, Thread(messages=messages), reply.text)
+    return reply.model_copy(update={"text": text})

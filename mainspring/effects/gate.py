@@ -62,7 +62,9 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
             changed = redactor(guards, run).redacted(args, rules)
             args = _parse(guards, agent, each.model_copy(update={"args": changed}))
         if isinstance(args, str):
-            calls.append(each.model_copy(update={"args": {}}) if why_not_kept(each.args) else each)
+            # What no rule could redact is not recorded either.
+            dropped = why_not_kept(each.args) or guards.judge(agent).says("redact", "tool_call", each.name)
+            calls.append(each.model_copy(update={"args": {}}) if dropped else each)
             verdicts.append(CallVerdict(id=each.id, tool=each.name, verdict="malformed", reason=args))
             continue
         tool = agent.tool(each.name)

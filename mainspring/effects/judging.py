@@ -13,7 +13,7 @@ from mainspring.contracts.steps import RunRef
 from mainspring.core.canonical import Json, digest
 from mainspring.core.facts import Facts
 from mainspring.core.grounding import citations, ungrounded_arguments, ungrounded_numbers, what_was_read
-from mainspring.core.messages import Message
+from mainspring.core.messages import RECALLED, Message
 from mainspring.core.policy import Point, Rule
 from mainspring.core.rules import Checked, Judge, Judgement
 from mainspring.core.spec import AgentSpec
@@ -46,12 +46,20 @@ def redactor(guards: Guards, run: RunRef) -> Redactor:
     return Redactor(guards.recogniser, guards.token_key, run.first)
 
 
-async def ask_rules(
-    guards: Guards, agent: AgentSpec, point: Point, facts: Facts, messages: tuple[Message, ...] = ()
+async def ask_rules(  # noqa: PLR0917 - by whom, where, about what
+    guards: Guards,
+    agent: AgentSpec,
+    point: Point,
+    facts: Facts,
+    messages: tuple[Message, ...] = (),
+    written: Json = None,
 ) -> Judgement:
-    """The verdict on what these facts tell, `messages` being what the model had read."""
+    """The verdict on what these facts tell, `messages` being what the model had read.
+
+    `written` is what recognisers look into, where that is not what the facts hold.
+    """
     judge = guards.judge(agent)
-    facts = _gathered(guards, agent, judge, point, facts, messages)
+    facts = _gathered(guards, agent, judge, point, facts, messages, written)
     return judge.judge(point, facts, await _checked(guards, judge, point, facts))
 
 
@@ -67,15 +75,21 @@ async def ask_redactions(
 
 
 def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about
-    guards: Guards, agent: AgentSpec, judge: Judge, point: Point, facts: Facts, messages: tuple[Message, ...]
+    guards: Guards,
+    agent: AgentSpec,
+    judge: Judge,
+    point: Point,
+    facts: Facts,
+    messages: tuple[Message, ...],
+    written: Json = None,
 ) -> Facts:
     """The facts with those that take time to work out, as far as a rule or a function reads them."""
     reads, everything = judge.reads(point, facts.tool), bool(judge.checks(point, facts.tool))
     more: dict[str, Any] = {}
     if everything or "found" in reads:
-        more["found"] = Redactor(guards.recogniser, b"", "").kinds(_about(point, facts))
+        more["found"] = Redactor(guards.recogniser, b"", "").kinds(written or _about(point, facts))
     if everything or "recalled" in reads:
-        more["recalled"] = next((m.text for m in messages[:1] if m.role == "note"), "")
+        more["recalled"] = next((m.text for m in messages[:1] if m.text.startswith(RECALLED)), "")
     if (everything or "ungrounded" in reads) and point in ("tool_call", "output"):
         read = what_was_read(agent.instructions, messages)
         args = point == "tool_call"

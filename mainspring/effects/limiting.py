@@ -1,7 +1,8 @@
 """Activity side. Takes what a limit allows.
 
-A run that is let in and a tool that is run count once, however many attempts they need: a tool may have done its work
-in an attempt before, and must not then be called denied. Each attempt at a reply counts: each asks the model.
+A run that is let in, a message of a session and a tool that is run count once, however often they are attempted: a tool
+may have done its work in an attempt before, and must not then be called denied. Each attempt at a reply counts: each
+asks the model.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ async def limited(  # noqa: PLR0917 - what of whom
         LimitError: it cannot be counted.
     """
     limits = [limit for agent in agents for limit in world.guards.judge(agent).limits]
-    if not limits or (point != "model" and activity.info().attempt > 1):
+    if not limits:
         return None
     facts = LimitFacts(agent=agents[0].name, user=run.user, tenant=run.tenant, tool=tool, model=model)
     made = claims(limits, point, facts)
@@ -34,4 +35,5 @@ async def limited(  # noqa: PLR0917 - what of whom
         return None
     if world.limiter is None:
         raise LimitError("this worker has nothing to count limits with.")
-    return exceeded(made, await world.limiter.take([claim.allowance for claim in made]))
+    once = "" if point == "model" else f"{run.first}/{activity.info().activity_id}"
+    return exceeded(made, await world.limiter.take([claim.allowance for claim in made], once))

@@ -20,6 +20,8 @@ from mainspring.errors import ToolError
 from mainspring.ports.recogniser import Found, Recogniser
 
 _TOKEN = re.compile(r"<([a-z][a-z0-9_]{0,31})#([A-Za-z0-9_-]{22,})>")
+_STRICTEST_FIRST: tuple[Way, ...] = ("remove", "hash", "mask", "token")
+"""By how much they leave to be read: of several rules about a kind, the strictest holds."""
 _SHOWN = 4
 """Characters at the end that a mask leaves."""
 
@@ -46,7 +48,8 @@ class Redactor:
         ways: dict[str, Way] = {}
         for rule in rules:
             for kind in rule.redact or self.recogniser.kinds:
-                ways.setdefault(kind, rule.way)
+                both: tuple[Way, Way] = (rule.way, ways.get(kind, rule.way))
+                ways[kind] = min(both, key=_STRICTEST_FIRST.index)
         if unknown := sorted(ways.keys() - self.recogniser.kinds):
             return f"[withheld: nothing on this worker finds {unknown[0]}]"
         known: dict[str, str] = {}
@@ -58,13 +61,20 @@ class Redactor:
 
         return mapped(value, replaced) if ways else value
 
-    def opened(self, value: Json) -> Json:
-        """The value with what its tokens stand for.
+    def opened(self, value: Json) -> tuple[Json, dict[str, str]]:
+        """The value with what its tokens stand for; and each of these with its token, to be put back.
 
         Raises:
             ToolError: a token is none of this run, or was changed.
         """
-        return mapped(value, lambda text: _TOKEN.sub(self._open, text)) if self.secret else value
+        found: dict[str, str] = {}
+
+        def change(token: re.Match[str]) -> str:
+            plain = self._open(token)
+            found[plain] = token[0]
+            return plain
+
+        return (mapped(value, lambda text: _TOKEN.sub(change, text)) if self.secret else value), found
 
     def _replaced(self, text: str, ways: dict[str, Way]) -> str:
         parts: list[str] = []
@@ -80,6 +90,8 @@ class Redactor:
         if way == "mask":
             hidden = max(len(text) - _SHOWN, (len(text) + 1) // 2)
             return "*" * hidden + text[hidden:]
+        if not self.secret:  # without a key, anybody who has the history could try what it was
+            return f"[{found.kind}]"
         if way == "hash":
             return f"[{found.kind} {digest(text, self._key()[:32].hex())[:12]}]"
         if way == "token":
@@ -104,6 +116,18 @@ class Redactor:
 
 def _written(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def closed(value: Json, opened: dict[str, str]) -> Json:
+    """The value with what was opened behind its tokens again."""
+    longest_first = sorted(opened.items(), key=lambda each: -len(each[0]))
+
+    def change(text: str) -> str:
+        for plain, token in longest_first:
+            text = text.replace(plain, token)
+        return text
+
+    return mapped(value, change) if opened else value
 
 
 def mapped(value: Json, change: Callable[[str], str]) -> Json:

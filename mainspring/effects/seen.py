@@ -38,13 +38,15 @@ async def takes_over(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thre
     """The rule by which the playbook answers what the user said since the last answer, as `rule ID`; "" where none."""
     if not guards.judge(agent).says("playbook", "input"):
         return ""
+    met = False
     for message in reversed(thread.messages):
-        if message.role == "assistant" and not message.calls:
-            break
+        if message.role == "assistant" and not message.calls and met:
+            break  # what came before was answered; an answer that was sent back stands after what the user said
         if message.role == "user":
+            met = True
             facts = known(run, agent, at).model_copy(update={"text": message.text})
             judged = await ask_rules(guards, agent, "input", facts)
-            if judged.verdict == "playbook":
+            if judged.verdict != "allow":  # a rule that failed denies, and may have been the one
                 return f"rule {judged.rule}"
     return ""
 
@@ -76,8 +78,8 @@ def _redacted(guards: Guards, run: RunRef, text: str, rules: tuple[Rule, ...]) -
         value = read_answer(text)
     except ValueError:
         return cast("str", change.redacted(text, rules))
-    changed = change.redacted(value, rules)
-    return text if changed == value else canonical(changed)
+    # Written anew whatever was found: where a key stands twice, reading has dropped what is under the first.
+    return canonical(change.redacted(value, rules))
 
 
 async def _seen(guards: Guards, run: RunRef, agent: AgentSpec, message: Message) -> Message:

@@ -10,8 +10,8 @@ class Limiter(ABC):
     """Counts in moving windows, across all processes that share its storage, and beyond their lives."""
 
     @abstractmethod
-    async def take(self, wanted: Sequence[Allowance]) -> Mapping[str, float]:
-        """Take one of each allowance, or none of any.
+    async def take(self, wanted: Sequence[Allowance], once: str = "") -> Mapping[str, float]:
+        """Take one of each allowance, or none of any. What was taken for `once` is not taken for it again.
 
         Empty where one was taken of each. Else nothing was taken, and there is an entry for each allowance without
         room: its key, and in how many seconds (more than 0) it has room again. The same allowance twice is one.

@@ -213,6 +213,14 @@ class LimiterContract:
         after = await limiter.take([_allowance("a", 1)])
         assert after["a"] <= before["a"]
 
+    async def test_once(self, limiter: Limiter) -> None:
+        """What a step has taken it does not take again, nor is it refused; another step is."""
+        for _ in range(3):
+            assert await limiter.take([_allowance("a", 1), _allowance("b", 1)], once="step 1") == {}
+        assert list(await limiter.take([_allowance("a", 1)], once="step 2")) == ["a"]
+        assert list(await limiter.take([_allowance("a", 1)])) == ["a"]
+        assert await limiter.take([_allowance("c", 1)], once="step 2") == {}
+
     async def test_keys_apart(self, limiter: Limiter) -> None:
         """Each key has its own count, however much they look alike."""
         for key in ("a", "A", "a/", "a b", "ä", "%", "a:*"):

@@ -1,5 +1,6 @@
 """Wrong definitions fail where they are written, with the owner's name and the fix."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,54 @@ def test_what_is_not_said_of_a_tool_is_taken_at_its_worst() -> None:
         ("external", "user"),
         ("external", "user"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (
+            "{id: r, point: input, when: 'true', verdict: playbook, reason: No.}",
+            "'a' has no playbook that could answer",
+        ),
+        (
+            "{id: r, point: tool_result, tool: helper, when: 'true', verdict: deny, reason: No.}",
+            "'helper' is an agent. Write the rule into its own file, at 'output'",
+        ),
+    ],
+)
+def test_a_rule_that_could_never_act_is_refused(tmp_path: Path, rule: str, sentence: str) -> None:
+    """Nobody relies on what is passed over in silence."""
+    (tmp_path / "r.yaml").write_text(f"rules:\n  - {rule}\n")
+    helper: Agent[str] = Agent("helper", instructions="Help.", description="Helps.")
+
+    with pytest.raises(PolicyError, match=re.escape(sentence)):
+        Agent("a", instructions="Go.", tools=[weather, helper], rules=tmp_path / "r.yaml")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{id: r, point: output, when: 'true', verdict: deny, reason: No.}",
+        "{id: r, point: input, verdict: redact, reason: No.}",
+        "{id: r, point: tool_call, verdict: redact, reason: No.}",
+    ],
+)
+def test_a_graphs_rules_are_for_its_own_calls(tmp_path: Path, rule: str) -> None:
+    """What its agents read and say is for theirs."""
+    (tmp_path / "r.yaml").write_text(f"rules:\n  - {rule}\n")
+    built = StateGraph(dict)
+    built.add_node("a", lambda s: s)
+    built.add_edge(START, "a")
+
+    with pytest.raises(PolicyError, match="'g' is a graph: what its agents read and answer is for their own rules"):
+        Graph("g", built, tools=[weather], rules=tmp_path / "r.yaml")
+
+
+def test_a_limit_for_another_agent_is_refused(tmp_path: Path) -> None:
+    """An agent used as a tool is limited by what it does."""
+    limit = "{id: l, point: tool_call, tool: helper, at_most: 1, every: 1h, reason: No.}"
+    (tmp_path / "r.yaml").write_text(f"limits:\n  - {limit}\n")
+    helper: Agent[str] = Agent("helper", instructions="Help.", description="Helps.")
+
+    with pytest.raises(PolicyError, match="'helper' is an agent, whose own calls are limited"):
+        Agent("a", instructions="Go.", tools=[helper], rules=tmp_path / "r.yaml")

@@ -16,6 +16,7 @@ from limits.strategies import MovingWindowRateLimiter
 from typing_extensions import override
 
 from mainspring.adapters.limiter.sqlite import SqliteStorage
+from mainspring.core.canonical import digest
 from mainspring.core.limits import Allowance
 from mainspring.errors import LimitError
 from mainspring.ports.limiter import Limiter
@@ -52,25 +53,32 @@ class CountingLimiter(Limiter):
         self._failures = (OSError, *(kinds if isinstance(kinds, tuple) else (kinds,)))
 
     @override
-    async def take(self, wanted: Sequence[Allowance]) -> Mapping[str, float]:
+    async def take(self, wanted: Sequence[Allowance], once: str = "") -> Mapping[str, float]:
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, self._take, tuple(dict.fromkeys(wanted)))
+            return await loop.run_in_executor(self._thread, self._take, tuple(dict.fromkeys(wanted)), once)
         except self._failures as error:
             raise LimitError(
                 f"limits cannot be counted in {self._place}: {_reason(error)}. Mend the file or the server, or its "
                 "access; it is tried again."
             ) from error
 
-    def _take(self, wanted: tuple[Allowance, ...]) -> dict[str, float]:
+    def _take(self, wanted: tuple[Allowance, ...], once: str) -> dict[str, float]:
         storage = self._storage
+        # Whoever takes for a name leaves a mark under it, as long as any window of it lasts: the one place of a limit.
+        longest = max((each.every for each in wanted), default=1)
+        mark = Allowance(key=f"once/{digest(once)}", at_most=1, every=longest)
         with storage.transaction() if isinstance(storage, SqliteStorage) else nullcontext():
+            if once and self._wait(mark):
+                return {}
             waits = {each.key: seconds for each in wanted if (seconds := self._wait(each))}
             if waits:
                 return waits
             for each in wanted:
                 if not self._window.hit(_item(each), each.key):
                     return {each.key: self._wait(each) or SOONEST}
+            if once and wanted:
+                self._window.hit(_item(mark), mark.key)
         return {}
 
     def _wait(self, wanted: Allowance) -> float:

@@ -406,3 +406,35 @@ def test_rules_may_be_stricter_about_labels():
         return over.judge("tool_call", refund().model_copy(update={"flow": Flow(untrusted=untrusted)})).verdict
 
     assert (verdict("order"), verdict("reason"), verdict()) == ("deny", "ask", "allow")
+
+
+def test_sums_count_what_ran():
+    """Also a call whose result was withheld, or too large; not one that failed."""
+    over = judge(rule("sum", "total.amount_cents > 7000 || total.calls > 2", "deny"))
+    args: dict[str, Json] = {"order": 1, "amount_cents": 4000}
+
+    def verdict(**ended: object) -> str:
+        done = Done.model_validate({"tool": "issue_refund", "args": args, "value": None, **ended})
+        return over.judge("tool_call", refund(7, 4000, (done,))).verdict
+
+    assert verdict(status="ok") == verdict(status="error", ran=True) == "deny"
+    assert verdict(status="error") == verdict(status="denied") == "allow"
+
+
+def test_very_many_long_rules_are_asked_one_by_one():
+    """CEL joins only so much; what is too long is no reason to stop a worker, or to pass a rule over."""
+    long = [rule(f"r{n}", f"\"args.reason == '{'x' * 2000}{n}'\"", "deny") for n in range(300)]
+    many = judge(*long, rule("last", "args.order == 7", "deny"))
+
+    assert many.judge("tool_call", refund(7)).rule == "last"
+    assert many.judge("tool_call", refund(8)).rule == ""
+
+
+def test_a_redaction_in_the_shadow_is_recorded_and_takes_nothing_out():
+    """It is tried like any other rule."""
+    text = "  - {id: r, point: output, verdict: redact, reason: Cards., shadow: true}\n"
+    only = judge(text)
+    facts = Facts(agent="a", text="4111 1111 1111 1111")
+
+    assert only.judge("output", facts).matched == ("shadow:r",)
+    assert only.redactions("output", facts) == ()

@@ -16,7 +16,7 @@ CARD, OTHER = "4111 1111 1111 1111", "5500 0000 0000 0004"
 CHARGED: list[str] = []
 
 
-@tool("idempotent", returns="trusted", accepts="external")
+@tool("idempotent", returns="trusted", accepts="external", opens=True)
 def charge(card: str, amount_cents: int, context: Context) -> str:
     """Charge a card."""
     CHARGED.append(f"{context.run} {card} {amount_cents}")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
+from mainspring import Facts
 from mainspring.testing import ScriptedModel, fail, say
 from mainspring.testing.bench import Bench
 from tests.mainspring.durable.guarded import desk, history_of
@@ -15,6 +16,17 @@ intents: {any: ['.*']}
 rows:
   - {id: all, when: 'true', answer: By the book.}
 """
+
+
+ASKED: list[str] = []
+
+
+def fails_later(facts: Facts) -> bool:
+    """Says no when a run is let in, and fails from then on."""
+    ASKED.append(facts.text)
+    if len(ASKED) > 1:
+        raise RuntimeError("the list cannot be read")
+    return False
 
 
 class TestThePlaybookInsteadOfTheModel:
@@ -36,6 +48,29 @@ rules:
 
         assert (await session.reply((await session.send("I have a lawyer.")).message)).answer == "By the book."
         assert (await session.reply((await session.send("Hi.")).message)).answer == "Hello!"
+
+    async def test_also_where_the_answer_is_sent_back(self, mainspring: Bench, rules: Any, book: Path) -> None:
+        """What the user said stands, whatever was answered to it and refused."""
+        text = """
+rules:
+  - {id: legal, point: input, when: "input.text.contains('lawyer')", verdict: playbook, reason: Legal.}
+  - {id: never, point: output, when: 'true', verdict: deny, reason: Not like that.}
+"""
+        run = await mainspring.start(
+            desk(rules(text), playbook=book), "I have a lawyer.", model=ScriptedModel(*[say("Never mind.")] * 3)
+        )
+        with pytest.raises(WorkflowFailureError):
+            await run.result()
+
+        assert "Never mind." not in await history_of(run)
+
+    async def test_where_the_rule_fails(self, mainspring: Bench, rules: Any, book: Path) -> None:
+        """A rule that cannot be asked may have been the one."""
+        text = "rules:\n  - {id: legal, point: input, check: fails_later, verdict: playbook, reason: Legal.}\n"
+        agent = desk(rules(text), playbook=book, checks=[fails_later])
+        run = await mainspring.start(agent, "Hi.", model=ScriptedModel(say("never")))
+
+        assert (await run.result()).answer == "By the book."
 
     async def test_where_the_model_cannot_help(self, mainspring: Bench, rules: Any, book: Path) -> None:
         """A model that is gone for good leaves the customer with an answer all the same."""

@@ -171,7 +171,7 @@ def _rule(problems: Problems, part: Part, role: Role) -> Rule | None:
     ]
     condition = fields.get("when") or fields.get("check") or part
     made = {
-        **{key: value for key, value in texts.items() if key not in ("with", "shadow")},
+        **{key: value for key, value in texts.items() if key not in ("with", "shadow", "severity")},
         **chosen,
         "redact": tuple(kinds),
         "when": texts.get("when", "" if "check" in texts else "true"),

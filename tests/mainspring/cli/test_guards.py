@@ -52,6 +52,13 @@ rules:
 """
 TOO_MUCH = "  - {id: too-much, point: tool_call, tool: pay, when: args.amount_cents > 3, verdict: deny, reason: No.}\n"
 
+TIGHTER = "'deny', 'ask', 'redact' or 'playbook'"
+COVERS = "matches whenever it does, and is as strict"
+UNTRUSTED = (
+    "Something in this call comes from content that anybody may have written, "
+    "and the tool does not take that without a person."
+)
+
 Write = Callable[[str, str], None]
 
 
@@ -171,8 +178,7 @@ class TestCheck:
             (
                 "acme.yaml",
                 TOO_MUCH.replace("deny", "allow"),
-                "acme.yaml:3:5: rule 'too-much': a tenant's rules may only make it stricter: "
-                "'deny', 'ask', 'redact' or 'playbook'.",
+                f"acme.yaml:3:5: rule 'too-much': a tenant's rules may only make it stricter: {TIGHTER}.",
             ),
             (
                 "acme.yaml",
@@ -222,8 +228,7 @@ class TestCheck:
         assert result.exit_code == 0
         assert [line for line in result.stdout.splitlines() if line.startswith("note")] == [
             "note  shared.yaml:3:5: rule 'idle' never matches",
-            "note  rules.yaml:6:5: rule 'a-person' changes nothing: rule 'again' (rules.yaml:16) matches whenever it does, "
-            "and is as strict",
+            f"note  rules.yaml:6:5: rule 'a-person' changes nothing: rule 'again' (rules.yaml:16) {COVERS}",
         ]
 
     def test_a_folder_without_rules(self, project: Path):
@@ -409,8 +414,7 @@ class TestExplain:
 
         assert result.stdout.splitlines()[:3] == [
             'step 4.2: clerk calls pay {"amount_cents":2}',
-            "  ask by rule base.untrusted-arguments: Something in this call comes from content that anybody may have "
-            "written, and the tool does not take that without a person.",
+            f"  ask by rule base.untrusted-arguments: {UNTRUSTED}",
             "  - base.untrusted-arguments (ask, medium) in the rules that every agent has: matched, since",
         ]
 

@@ -183,7 +183,7 @@ CHANGED = [
         [("2", "tool_result", "allow", "deny")],
     ),
     (
-        "- {id: n, point: tool_result, tool: charge, when: 'results.exists(r, r.tool == \"find\")', verdict: deny, reason: N.}",
+        "- {id: n, point: tool_result, tool: charge, when: size(results) == 1, verdict: deny, reason: N.}",
         [("4", "tool_result", "allow", "deny"), ("5", "tool_result", "allow", "deny")],
     ),
     (
@@ -241,7 +241,8 @@ async def test_a_session(desk: Desk) -> None:
 
 async def test_what_a_limit_refused(desk: Desk) -> None:
     """It is no rule's verdict, so it is not asked about again."""
-    rules = "limits:\n  - {id: once, point: tool_call, tool: charge, at_most: 1, every: 1d, reason: One a day.}\nrules: []\n"
+    limit = "{id: once, point: tool_call, tool: charge, at_most: 1, every: 1d, reason: One a day.}"
+    rules = f"limits:\n  - {limit}\nrules: []\n"
     model = ScriptedModel(calls(call("charge", cents=1), call("charge", cents=2)), say("Done."))
     run = await desk.bench.start(desk.agent(rules), "Charge twice.", model=model)
     await run.result()

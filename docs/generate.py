@@ -145,13 +145,22 @@ GIVES = (
 def commands() -> str:
     """Every command with its arguments and options."""
     parts = ["# Commands", "`mainspring COMMAND --help` says the same."]
-    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
+    for name, command in _each_command(get_command(app)):
         parameters = [p for p in command.params if p.name != "help"]
         usage = " ".join([f"mainspring {name}", *(p.name.upper() for p in parameters if not p.opts[0].startswith("-"))])
         parts += [f"## mainspring {name}", f"{command.help}", f"```text\n{usage}\n```"]
         rows = [(_option(p), p.help or "", _default(p)) for p in parameters]
         parts += [table(("Argument", "Is", "Default"), rows)] if rows else []
     return page(parts)
+
+
+def _each_command(group: Any, before: str = "") -> Iterable[tuple[str, Any]]:
+    """The commands of a group by name, and in place of a group in it that group's."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _each_command(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def settings() -> str:

@@ -68,4 +68,4 @@ def _matched(name: str, rule: Rule | None) -> list[str]:
     about = f"{rule.verdict}, {rule.severity}{f', {rule.owner}' if rule.owner else ''}"
     place = f"{rule.source}:{rule.at[0]}" if rule.role != "base" else rule.source
     condition = rule.when or f"{rule.check}(facts)"
-    return [f"  - {rule.id} ({about}) in {place} {how}", *(f"      {line.strip()}" for line in condition.splitlines())]
+    return [f"  - {rule.id} ({about}) in {place}: {how}", *(f"      {line.strip()}" for line in condition.splitlines())]

@@ -78,4 +78,5 @@ def _covers(other: Rule, rule: Rule) -> bool:
     if other.when.strip() not in ("true", rule.when.strip()):
         return False
     stricter = _STRICTEST_FIRST.index(rule.verdict) - _STRICTEST_FIRST.index(other.verdict)
-    return stricter > 0 or (stricter == 0 and (other.source, other.at) < (rule.source, rule.at))
+    same = other.when.strip() == rule.when.strip()
+    return stricter > 0 or (stricter == 0 and (not same or (other.source, other.at) < (rule.source, rule.at)))

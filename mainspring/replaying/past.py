@@ -6,7 +6,6 @@ Each verdict is in history once. What a rule took out of a text stands nowhere, 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import takewhile
 
 from temporalio.converter import DataConverter
 
@@ -91,7 +90,7 @@ class Past:
         if isinstance(result, ModelAnswer) and result.link:  # what a local activity was given is not recorded
             return self._thread(result.link.before, result.link.appended[:-1])
         if isinstance(work, ToolWork) and not work.call.message and (asked := self._asked_in.get(work.step.id)):
-            return self._thread_behind(asked[0], work.step.id)
+            return self._behind(asked[0])
         if isinstance(work, ModelCall | ToolWork):
             return self._thread(work.head, [entry.digest for entry in work.new])
         raise LedgerError(f"step {activity.id!r} has no thread.")
@@ -142,14 +141,10 @@ class Past:
             raise LedgerError(f"item {missing[0]} is not in the history.")
         return Thread().extended((each, self.texts[each]) for each in digests)
 
-    def _thread_behind(self, reply: Activity, step: str) -> Thread:
-        """The thread with a reply, and the results of its calls that were there before this step's."""
-        siblings = {name for name, (asked, _) in self._asked_in.items() if asked is reply}
-        before = takewhile(lambda each: each.id != step, self.activities)
-        results = [each.result for each in before if each.id in siblings]
-        answered = [reply.result, *results]
-        items = [r.item for r in answered if isinstance(r, ModelAnswer | ToolOutcome) and r.item]
-        return self.thread(reply).extended((item.digest, item.text) for item in items)
+    def _behind(self, reply: Activity) -> Thread:
+        """The thread with a reply; what its other calls gave is not in it yet (core.turn)."""
+        item = reply.result.item if isinstance(reply.result, ModelAnswer) else None
+        return self.thread(reply).extended([(item.digest, item.text)] if item else [])
 
 
 def steps_of(reply: str, count: int) -> list[str]:

@@ -134,6 +134,10 @@ class TestReading:
                 "rules:\n" + rule("a", "true", "deny", point="call"),
                 "p.yaml:3:12: rule 'a': point is 'call', but must be",
             ),
+            (
+                "rules:\n" + rule("a", "true", "deny") + "    severity: huge\n",
+                "p.yaml:8:15: rule 'a': severity is 'huge', but must be 'low', 'medium', 'high' or 'critical'.",
+            ),
             ("rules:\n" + rule("A b", "true", "deny"), "p.yaml:2:9: rule 'A b': an id is made of"),
             (
                 "rules:\n" + rule("a", "true", "ask", "", "input"),

@@ -199,7 +199,7 @@ def without(value: Json, way: Way = "remove") -> Json:
     st.sampled_from(["", "See ", "\u200b", "\n", "(", "\u202e"]),
     st.sampled_from(["", " soon", ",", "\u200b\n"]),
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_what_is_hidden_is_found(something: tuple[str, str], before: str, after: str) -> None:
     """Nothing that is not seen, and no other way to write a digit, a space or a dash, hides what is to be redacted."""
     kind, words = something
@@ -209,7 +209,7 @@ def test_what_is_hidden_is_found(something: tuple[str, str], before: str, after:
 
 
 @given(st.sampled_from(sorted(HIDDEN)), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_token_opens_as_it_was_made_or_not_at_all(kind: str, data: st.DataObject) -> None:
     """One that was changed in any character, made longer or shorter, or given another kind shows nothing."""
     words = HIDDEN[kind][0]

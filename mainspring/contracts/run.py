@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationError
 
-from mainspring.core.canonical import Json, Record, Value, is_too_deep, mended_value
+from mainspring.core.canonical import Json, Record, Value
 from mainspring.errors import InputError, did_you_mean
 
 
@@ -55,7 +55,7 @@ def read_input(values: list[Json], name: str) -> RunInput:
         return RunInput()
     if len(values) != 1:
         raise InputError(f"{name!r} was started with {len(values)} inputs, but takes one. {right}")
-    value: Json = {"input": values[0]} if isinstance(values[0], str) else values[0]
+    value = {"input": values[0]} if isinstance(values[0], str) else values[0]
     if not isinstance(value, dict):
         raise InputError(f"{name!r} was started with {type(value).__name__} as input. {right}")
     unknown = [key for key in value if key not in RunInput.model_fields]
@@ -64,7 +64,7 @@ def read_input(values: list[Json], name: str) -> RunInput:
             f"{name!r}: the input has an unknown field {unknown[0]!r}.{did_you_mean(unknown[0], RunInput.model_fields)}"
         )
     try:
-        return RunInput.model_validate(value if is_too_deep(value) else mended_value(value))
+        return RunInput.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"

@@ -15,7 +15,7 @@ from mainspring.contracts import names
 from mainspring.contracts.carried import Carried, Questions, Settled
 from mainspring.core import card
 from mainspring.core.approvals import Choice, Decision, Kind, Request, choices, settled
-from mainspring.core.canonical import Json, mended
+from mainspring.core.canonical import Json
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.durable.failures import failure
@@ -154,7 +154,7 @@ class Approvals:
     def decide(self, number: str, choice: Choice, said: str, form: Any) -> str:
         """Take a decision; gives the sentence the person reads."""
         self.check(number, choice, form)
-        comment = mended(str(cast("dict[str, Any]", form).get("comment") or "")) if isinstance(form, dict) else ""
+        comment = str(cast("dict[str, Any]", form).get("comment") or "") if isinstance(form, dict) else ""
         tool = self._open[number].tool
         reason = ". ".join(part for part in (said if said != "no reason given" else "", comment) if part)
         if choice == "deny":

@@ -11,7 +11,6 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.carried import Exchange, Letter, Mail
-from mainspring.core.canonical import mended
 from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import failure
 
@@ -134,7 +133,7 @@ def check_text(form: Any, field: str, verb: str) -> None:
         raise failure("NotAccepted", f"Unknown field {unknown[0]!r}; {verb} takes {field!r}.")
     if not isinstance(text, str) or not text.strip():
         raise failure("NotAccepted", f'{verb} needs a text: "…" or {{"{field}": "…"}}.')
-    if (size := len(mended(text).encode())) > LENGTH:
+    if (size := len(text.encode())) > LENGTH:
         raise failure("NotAccepted", f"The text has {size} bytes; {verb} takes at most {LENGTH}.")
 
 
@@ -143,4 +142,4 @@ def taken(form: Any, field: str) -> str:
 
     The check is not made again here: this is replayed, and a limit that changes must not undo what was taken.
     """
-    return mended(cast("dict[str, str]", form)[field] if isinstance(form, dict) else cast("str", form))
+    return cast("dict[str, str]", form)[field] if isinstance(form, dict) else cast("str", form)

@@ -11,7 +11,6 @@ from temporalio.converter import DataConverter
 
 from mainspring.contracts.steps import Admission, AdmitRequest, ModelAnswer, ModelCall, RunRef, ToolOutcome, ToolWork
 from mainspring.core.canonical import Json
-from mainspring.core.labels import OURS
 from mainspring.core.ledger import Head, Link, advance, unroll
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.policy import Point
@@ -229,7 +228,7 @@ def _of_reply(past: Past, each: Activity, work: ModelCall, answer: ModelAnswer) 
     for at, call, verdict in zip(steps, message.calls, answer.verdicts, strict=False):
         yield Judged(at, agent, "tool_call", call.name, call.args, said(verdict), each)
     if not message.calls and (answer.rule or not answer.problem):  # rules are not asked of one that is no answer
-        verdict = "deny" if answer.problem else "allow"
+        verdict = "deny" if answer.problem else "ask" if answer.review else "allow"
         matched = tuple(name for name in answer.matched if plain(name) not in past.of_input)
         yield Judged(step, agent, "output", "", {}, Said(verdict, answer.rule, answer.problem, matched), each)
 
@@ -245,10 +244,10 @@ def _of_call(past: Past, each: Activity, work: ToolWork, outcome: ToolOutcome) -
         yield replace(about, then=Said("deny", outcome.rule, _text(outcome)))
     elif work.permit is None:  # a node's own call, of which rules were asked here and nowhere before
         yield about
-    if outcome.status == "ok" and outcome.item:
-        message = Message.model_validate_json(outcome.item.text)
-        withheld = bool(outcome.rule) and message.label == str(OURS)
-        reason = _text(outcome) if withheld else ""
+    message = Message.model_validate_json(outcome.item.text) if outcome.item else None
+    withheld = message is not None and message.ran and bool(outcome.rule)
+    if outcome.status == "ok" or withheld:
+        reason = _text(outcome).partition("withheld: ")[2] if withheld else ""
         then = Said("deny" if withheld else "allow", outcome.rule, reason, outcome.matched)
         result = replace(about, point="tool_result", then=then)
         yield _left_out(result, "it was withheld then") if withheld else result
@@ -261,8 +260,7 @@ def _took_over(answer: ModelAnswer) -> str:
 
 def _text(outcome: ToolOutcome) -> str:
     """Why a call was refused, or its result withheld."""
-    value = Message.model_validate_json(outcome.item.text).value if outcome.item else ""
-    return str(value.get("withheld", "")) if isinstance(value, dict) else str(value)
+    return Message.model_validate_json(outcome.item.text).text if outcome.item else ""
 
 
 def _left_out(judged: Judged, why: str) -> Judged:

@@ -1,5 +1,6 @@
-"""The refund desk's rules do what the tables in their files say."""
+"""The desks' rules do what the tables in their files say."""
 
+from agents.incident_desk import incident_desk
 from agents.parcel_desk import parcel_desk
 from agents.refund_desk import refund_agent
 from agents.triage import triage
@@ -9,7 +10,8 @@ from workflows.refund_desk import refund_desk
 
 def test_every_rule_has_tests_and_passes_them() -> None:
     """Each shows what it matches and what it does not, as `mainspring guards test` has it."""
-    tried, untested = try_rules([*(each.spec("") for each in (triage, refund_agent, parcel_desk)), refund_desk.spec()])
+    agents = (triage, refund_agent, parcel_desk, incident_desk)
+    tried, untested = try_rules([*(each.spec("") for each in agents), refund_desk.spec()])
 
     assert [f"{each.place}: {each.rule.id} {each.problem}" for each in tried if each.problem] == []
     assert untested == []

@@ -42,6 +42,8 @@ async def project(tmp_path: Path, mainspring: Bench, monkeypatch: pytest.MonkeyP
     for name in ("agents", "tools", "workflows", "policies", "worker.py"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
+    for file in (tmp_path / "agents" / "incident_desk.py", tmp_path / "policies" / "incident_desk.yaml"):
+        file.unlink()  # the page is about one desk
     (tmp_path / "runs").mkdir()
     monkeypatch.setenv("SHOP_DB", str(tmp_path / "shop.db"))
     with MailSink(tmp_path / "mail") as sink:

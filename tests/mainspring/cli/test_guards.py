@@ -66,7 +66,7 @@ Write = Callable[[str, str], None]
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's folder: agents of the recorded histories with rule files, and the histories."""
     (tmp_path / "worker.py").write_text(WORKER)
-    scenarios = (HISTORIES / "scenarios.py").read_text()
+    scenarios = (HISTORIES / "scenarios.py").read_text().replace(', rules="guarded.yaml"', "")
     own = 'description="Pays.", tools=[look_up, pay], mode="step"'
     assert own in scenarios
     (tmp_path / "scenarios.py").write_text(scenarios.replace(own, f'{own}, rules="rules.yaml"'))
@@ -74,7 +74,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).write_text(text)
     (tmp_path / "histories").mkdir()
     for file in HISTORIES.glob("*.json"):
-        shutil.copy(file, tmp_path / "histories")
+        if file.stem != "guarded":
+            shutil.copy(file, tmp_path / "histories")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -233,7 +234,8 @@ class TestCheck:
 
     def test_a_folder_without_rules(self, project: Path):
         """It says what holds then."""
-        (project / "scenarios.py").write_text((HISTORIES / "scenarios.py").read_text())
+        file = project / "scenarios.py"
+        file.write_text(file.read_text().replace(', rules="rules.yaml"', ""))
 
         assert guards("check").stdout == "No agent has a rule file; calls that cannot be undone ask a person.\n"
 

@@ -112,7 +112,7 @@ async def test_the_same_rules_say_the_same_of_every_recorded_run(name: str) -> N
     judged = [each async for each in rejudge(past, today(*parts))]
 
     assert len(judged) >= len(asked_about(past)) - sum(each.point == "tool_result" for each in asked_about(past))
-    assert [each.left_out for each in judged if each.now is None] == []
+    assert {each.left_out for each in judged if each.now is None} <= {"it was withheld then"}
     assert [(e.step, e.then, e.now) for e in judged if e.now and _key(e.then) != _key(e.now)] == []
 
 
@@ -156,10 +156,10 @@ async def test_what_was_asked_is_read_from_the_history(desk: Desk) -> None:
 
     told = [(e.step, e.point, e.then.verdict, *e.then.matched) for e in asked if e.then.rules]
     assert sorted(told) == [
-        ("2", "tool_result", "deny", "old"),
+        ("2", "tool_result", "deny", "cards", "old"),
         ("4", "tool_call", "deny", "over-50"),
         ("5", "output", "deny", "promise"),
-        ("admit", "input", "allow", "shadow:seen"),
+        ("admit", "input", "allow", "no-cards", "shadow:seen"),
     ]
     assert [e.then.reason for e in asked if e.point == "tool_result" and e.step == "2"] == ["Not for you."]
 
@@ -229,8 +229,12 @@ async def test_a_session(desk: Desk) -> None:
         return [(e.step, e.then.verdict, e.then.matched) for e in judged if e.point == "input"]
 
     again = await desk.judged(past, RULES)
-    assert inputs(again)[:3] == [("1", "allow", ("shadow:seen",)), ("2", "playbook", ("legal",)), ("3", "allow", ())]
-    assert inputs(again)[3][1:] == ("deny", ("shout",))
+    assert inputs(again)[:3] == [
+        ("1", "allow", ("no-cards", "shadow:seen")),
+        ("2", "playbook", ("legal",)),
+        ("3", "allow", ()),
+    ]
+    assert inputs(again)[3][1:] == ("deny", ("no-cards", "shout"))
     assert changes(again) == []
     stricter = RULES.replace("input.text == 'PAY'", "input.text.startsWith('Hi')")
     assert changes(await desk.judged(past, stricter)) == [

@@ -128,7 +128,7 @@ def test_a_number_that_json_has_not_makes_a_call_malformed(value: Json) -> None:
     ((kept,), (verdict,)) = judged(call("pay", {"to": "x", "rate": value}))
 
     assert verdict.verdict == "malformed"
-    assert kept.args == ({"to": "x", "rate": value} if isinstance(value, str) else {})
+    assert kept.args == {}
 
 
 @pytest.mark.parametrize("name", ["pay", "helper", "nobody"])
@@ -219,7 +219,7 @@ def test_a_token_opens_as_it_was_made_or_not_at_all(kind: str, data: st.DataObje
     changed = token[:at] + new + token[at + data.draw(st.integers(0, 2)) :]
     redactor = Redactor(RECOGNISER, b"secret of the worker", "run")
 
-    assert redactor.opened(token) == words
+    assert redactor.opened(token) == (words, {words: token})
     if changed != token and token not in changed:
         try:
             opened = str(redactor.opened(changed))

@@ -47,7 +47,7 @@ class TestReach:
     def test_a_tool_of_an_agent_with_another_file_is_none(self) -> None:
         """Such a rule would never be asked."""
         with pytest.raises(PolicyError) as caught:
-            check_reach([agent("a", "find", shared(rule("x"))), agent("b", "pay")])
+            check_reach([agent("a", "find", shared(rule("x"))), agent("b", "pay", rules=file(rule("y")))])
 
         assert str(caught.value) == "s.yaml:2:5: rule 'x': no agent with this file has a tool 'pay'. There is: 'find'."
 

@@ -283,3 +283,38 @@ async def test_a_tool_that_is_gone(desk: Desk) -> None:
 
     assert changes(judged) == [("2", "tool_call", "allow", "malformed")]
     assert [each.left_out for each in judged if each.now is None] == ["its tool is not in this folder"]
+
+
+@pytest.mark.parametrize("mode", ["step", "turn", "fast"])
+async def test_the_thread_is_as_it_was(desk: Desk, mode: Any) -> None:
+    """In each mode rules see the calls before, and none that came later or at the same time."""
+    model = ScriptedModel(calls(call("find", age=1), call("find", age=2)), call("find", age=3), say("Done."))
+    agent: Agent[str] = Agent("desk", instructions="Work.", tools=[charge, find], mode=mode)
+    run = await desk.bench.start(agent, "Find them.", model=model)
+    await run.result()
+    past = await desk.past(run)
+
+    for point in ("tool_call", "tool_result"):
+        rule = f"{{id: n, point: {point}, tool: find, when: size(results) == 2, verdict: deny, reason: N.}}"
+        assert changes(await desk.judged(past, f"rules:\n  - {rule}\n")) == [("5", point, "allow", "deny")]
+
+
+async def test_it_is_judged_at_the_time_it_was(tmp_path: Path) -> None:
+    """A rule about the day is asked about the day of the run."""
+    (entry,) = read(HISTORIES / "malformed.json")
+    past = await read_past(entry, data_converter())
+    assert past
+    assert entry.history
+    day = entry.history.events[0].event_time.ToDatetime().date()
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "rules:\n  - {id: day, point: tool_call, when: \"time.date == 'DAY'\", verdict: deny, reason: N.}\n"
+        "  - {id: start, point: input, when: \"time.date == 'DAY'\", verdict: deny, reason: N.}\n".replace(
+            "DAY", str(day)
+        )
+    )
+    clerk: Agent[str] = Agent("clerk", instructions="Work.", tools=[scenarios.look_up, scenarios.pay], rules=rules)
+
+    judged = [each async for each in rejudge(past, today(clerk))]
+
+    assert changes(judged) == [("admit", "input", "allow", "deny"), ("4", "tool_call", "allow", "deny")]

@@ -145,10 +145,12 @@ def _one(message: Message, ids: dict[str, str], mark: str) -> "BaseMessage":
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text, strict=False)  # line breaks within a text are let through, as langchain does
+        value = cast(
+            "Json", json.loads(text, strict=False)
+        )  # line breaks within a text are let through, as langchain does
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) and not is_too_deep(value) else None
+    return value if isinstance(value, dict) and not is_too_deep(value) else None
 
 
 def _sendable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import string
 from typing import Any
 
 import pytest
@@ -226,6 +227,18 @@ def test_a_token_opens_as_it_was_made_or_not_at_all(kind: str, data: st.DataObje
         except ToolError:
             opened = ""
         assert words not in opened
+
+
+@pytest.mark.parametrize("words", [each for some in HIDDEN.values() for each in some])
+def test_a_token_has_one_spelling(words: str) -> None:
+    """Its last character may have bits that stand for nothing; changed in those alone it opens nothing either."""
+    token = str(without(words, "token"))
+    redactor = Redactor(RECOGNISER, b"secret of the worker", "run")
+    spellings = {f"{token[:-2]}{one}>" for one in string.ascii_letters + string.digits + "-_"} - {token}
+
+    for other in spellings:
+        with pytest.raises(ToolError):
+            redactor.opened(other)
 
 
 def test_another_run_worker_or_kind_opens_no_token() -> None:

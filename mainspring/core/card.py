@@ -12,6 +12,8 @@ from mainspring.core.canonical import Json, canonical
 
 _QUOTED = 1200
 """How many characters of the run's input the card shows."""
+_LONGEST = 20_000
+"""How many characters of one text: a workflow task has two seconds for all of it."""
 _WIDTH = 56
 """Characters in a line of code that are visible in a browser window of 1,280 pixels."""
 _MARKUP = re.compile(r"([\\`*_\[\]<>~$])")
@@ -145,5 +147,8 @@ def _code(text: str) -> str:
 
 def _block(text: str) -> str:
     """Text of anybody as a code block; indented, since a fence could be closed from within."""
-    lines = (textwrap.wrap(_visible(line), _WIDTH, break_on_hyphens=False) or [""] for line in text.splitlines())
-    return "\n".join(f"    {piece}" for pieces in lines for piece in pieces) or "    "
+    shown = text[:_LONGEST].splitlines()
+    lines = (textwrap.wrap(_visible(line), _WIDTH, break_on_hyphens=False) or [""] for line in shown)
+    block = "\n".join(f"    {piece}" for pieces in lines for piece in pieces) or "    "
+    left = len(text) - _LONGEST
+    return f"{block}\n\n({left:,} more characters stand in the run's history.)" if left > 0 else block

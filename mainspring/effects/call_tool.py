@@ -28,7 +28,7 @@ from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
 from mainspring.effects.gate import flow_of
 from mainspring.effects.heartbeat import heartbeating
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redact, redactor
 from mainspring.effects.ledger import Thread
 from mainspring.effects.limiting import limited
 from mainspring.effects.redaction import closed
@@ -178,7 +178,7 @@ async def _redacted(world: World, run: RunRef, found: _Found, value: Json) -> tu
     facts = _facts(run, found.agent, found.thread, found.spec, found.tool.parse(found.call.args))
     facts = facts.model_copy(update={"result": value})
     rules = await ask_redactions(world.guards, found.agent, "tool_result", facts, found.thread.messages)
-    return redactor(world.guards, run).redacted(value, rules), tuple(rule.id for rule in rules)
+    return await redact(world.guards, run, value, rules), tuple(rule.id for rule in rules)
 
 
 class _Ended(NamedTuple):

@@ -15,7 +15,7 @@ from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.core.tool import Tool, in_words
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.guards import Guards
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redact
 from mainspring.effects.ledger import Thread
 from mainspring.errors import did_you_mean
 
@@ -59,7 +59,7 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
             facts = _about(guards, base, agent, thread, each.name, args)
             rules = await ask_redactions(guards, agent, "tool_call", facts, thread.messages)
             redacted = tuple(rule.id for rule in rules)
-            changed = redactor(guards, run).redacted(args, rules)
+            changed = await redact(guards, run, args, rules)
             args = _parse(guards, agent, each.model_copy(update={"args": changed}))
         if isinstance(args, str):
             # What no rule could redact is not recorded either.

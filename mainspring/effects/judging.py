@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mainspring.contracts.steps import RunRef
-from mainspring.core.canonical import Json, digest
+from mainspring.core.canonical import Json, digest, scalars
 from mainspring.core.facts import Facts
 from mainspring.core.grounding import citations, ungrounded_arguments, ungrounded_numbers, what_was_read
 from mainspring.core.messages import RECALLED, Message
@@ -19,7 +19,7 @@ from mainspring.core.rules import Checked, Judge, Judgement
 from mainspring.core.spec import AgentSpec
 from mainspring.effects.guards import Guards
 from mainspring.effects.redaction import Redactor
-from mainspring.effects.threads import in_thread
+from mainspring.effects.threads import beside, in_thread
 
 CHECK_SECONDS = 1.0
 """How long a function that a rule names may take."""
@@ -46,6 +46,11 @@ def redactor(guards: Guards, run: RunRef) -> Redactor:
     return Redactor(guards.recogniser, guards.token_key, run.first)
 
 
+async def redact(guards: Guards, run: RunRef, value: Json, rules: tuple[Rule, ...]) -> Json:
+    """A value without what these rules take out of it."""
+    return await beside(_size(value), redactor(guards, run).redacted, value, rules) if rules else value
+
+
 async def ask_rules(  # noqa: PLR0917 - by whom, where, about what
     guards: Guards,
     agent: AgentSpec,
@@ -59,7 +64,7 @@ async def ask_rules(  # noqa: PLR0917 - by whom, where, about what
     `written` is what recognisers look into, where that is not what the facts hold.
     """
     judge = guards.judge(agent)
-    facts = _gathered(guards, agent, judge, point, facts, messages, written)
+    facts = await _gathered(guards, agent, judge, point, facts, messages, written)
     return judge.judge(point, facts, await _checked(guards, judge, point, facts))
 
 
@@ -70,11 +75,11 @@ async def ask_redactions(
     judge = guards.judge(agent)
     if not judge.says("redact", point, facts.tool):
         return ()
-    facts = _gathered(guards, agent, judge, point, facts, messages)
+    facts = await _gathered(guards, agent, judge, point, facts, messages)
     return judge.redactions(point, facts, await _checked(guards, judge, point, facts))
 
 
-def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about
+async def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about
     guards: Guards,
     agent: AgentSpec,
     judge: Judge,
@@ -87,7 +92,8 @@ def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked ab
     reads, everything = judge.reads(point, facts.tool), bool(judge.checks(point, facts.tool))
     more: dict[str, Any] = {}
     if everything or "found" in reads:
-        more["found"] = Redactor(guards.recogniser, b"", "").kinds(written or _about(point, facts))
+        about = written or _about(point, facts)
+        more["found"] = await beside(_size(about), Redactor(guards.recogniser, b"", "").kinds, about)
     if everything or "recalled" in reads:
         more["recalled"] = next((m.text for m in messages[:1] if m.text.startswith(RECALLED)), "")
     if (everything or "ungrounded" in reads) and point in ("tool_call", "output"):
@@ -101,6 +107,10 @@ def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked ab
 
 def _about(point: Point, facts: Facts) -> Json:
     return {"tool_call": facts.args, "tool_result": facts.result}.get(point, facts.text)
+
+
+def _size(value: Json) -> int:
+    return sum(len(each) for each in scalars(value) if isinstance(each, str))
 
 
 async def _checked(guards: Guards, judge: Judge, point: Point, facts: Facts) -> Checked:

@@ -12,7 +12,7 @@ from mainspring.core.policy import Rule
 from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec
 from mainspring.effects.guards import Guards
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
+from mainspring.effects.judging import ask_redactions, ask_rules, known, redact
 from mainspring.effects.ledger import Thread
 
 
@@ -57,7 +57,7 @@ async def without(
     """What an agent says, without what rules at `output` take out of it; and these rules."""
     facts = _said(run, agent, thread, text)
     rules = await ask_redactions(guards, agent, "output", facts, thread.messages) if text else ()
-    return (_redacted(guards, run, text, rules) if rules else text), tuple(rule.id for rule in rules)
+    return (await _redacted(guards, run, text, rules) if rules else text), tuple(rule.id for rule in rules)
 
 
 async def judge_output(  # noqa: PLR0917 - whose text, said after what, and when
@@ -71,15 +71,14 @@ def _said(run: RunRef, agent: AgentSpec, thread: Thread, text: str, at: float = 
     return known(run, agent, at).model_copy(update={"text": text, "results": thread.done})
 
 
-def _redacted(guards: Guards, run: RunRef, text: str, rules: tuple[Rule, ...]) -> str:
+async def _redacted(guards: Guards, run: RunRef, text: str, rules: tuple[Rule, ...]) -> str:
     """A text, or the JSON that it is, redacted: a number in JSON that becomes a text stays JSON so."""
-    change = redactor(guards, run)
     try:
         value = read_answer(text)
     except ValueError:
-        return cast("str", change.redacted(text, rules))
+        return cast("str", await redact(guards, run, text, rules))
     # Written anew whatever was found: where a key stands twice, reading has dropped what is under the first.
-    return canonical(change.redacted(value, rules))
+    return canonical(await redact(guards, run, value, rules))
 
 
 async def _seen(guards: Guards, run: RunRef, agent: AgentSpec, message: Message) -> Message:
@@ -87,5 +86,5 @@ async def _seen(guards: Guards, run: RunRef, agent: AgentSpec, message: Message)
     if key not in guards.seen:
         facts = known(run, agent).model_copy(update={"text": message.text})
         rules = await ask_redactions(guards, agent, "input", facts)
-        guards.seen.put(key, cast("str", redactor(guards, run).redacted(message.text, rules)))
+        guards.seen.put(key, cast("str", await redact(guards, run, message.text, rules)))
     return message.model_copy(update={"text": guards.seen[key]})

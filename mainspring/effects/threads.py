@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+_LARGE = 50_000
+"""Characters from which on the event loop, on which all heartbeats stand, is not held up by looking into them."""
+
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function in a thread of its own: one that hangs holds up no other, nor the exit."""
@@ -31,3 +34,8 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     name = getattr(function, "__name__", "mainspring")
     threading.Thread(target=contextvars.copy_context().run, args=(work,), name=name, daemon=True).start()
     return await done
+
+
+async def beside(size: int, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that works on so many characters: in a thread where that may take long, else here."""
+    return await in_thread(function, *args) if size > _LARGE else function(*args)

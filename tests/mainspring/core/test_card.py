@@ -142,3 +142,12 @@ def test_invisible_characters_are_shown():
 def test_the_card_names_the_user():
     """For whom the run was started stands beside what it was given."""
     assert "For user `ada`. Quoted as it came in." in card([request()], "Refund me", TILL, "ada")
+
+
+def test_a_very_long_text_is_cut():
+    """What is left out is counted; the rest of the card stands."""
+    text = shown(request({"note": "x" * 1_000_000}))
+
+    assert len(text) < 30_000
+    assert "(980,000 more characters stand in the run's history.)" in text
+    assert "**How to decide:**" in text

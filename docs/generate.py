@@ -171,10 +171,11 @@ def settings() -> str:
         ours = f"{PREFIX}{name.upper()}"
         shown = " or ".join(f"`{a}`" for a in field.validation_alias.choices) if field.validation_alias else f"`{ours}`"  # type: ignore[union-attr]
         key = "-" if field.validation_alias else f"`{name}`"
-        rows.append((shown, key, SETTINGS[name], f"`{field.default}`" if str(field.default) else "-"))
+        usual = field.get_default(call_default_factory=True)
+        rows.append((shown, key, SETTINGS[name], f"`{usual}`" if str(usual or "") or usual is False else "-"))
     state = Settings.model_fields["state"].default
-    usual = Settings.model_construct(state=state)
-    kept = [(f"`{getattr(usual, n)}`", _sentence(getattr(Settings, n))) for n in dir(Settings) if _is_file(n)]
+    made = Settings.model_construct(state=state)
+    kept = [(f"`{getattr(made, n)}`", _sentence(getattr(Settings, n))) for n in dir(Settings) if _is_file(n)]
     return page([
         "# Settings",
         ORDER,
@@ -224,8 +225,8 @@ WAYS = {
     "token": "an encrypted form such as `<card#…>`; a tool of the run is given what it stands for",
 }
 SUM = (
-    "the sum of a number that is an argument, over all calls of the tool in this thread that ran (those of the "
-    "same reply count so), and this one"
+    "the sum of a number that is an argument, over all calls of the tool in this thread that ran, and this one; at "
+    "`tool_call`, earlier calls of the same reply count as if they had run, before that is known"
 )
 OF_TOOLS = [
     ("`args.NAME`", "as declared", "tool_call, tool_result", "an argument of the tool that the rule names"),

@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from mainspring.core.canonical import Json, Value, digest
+from mainspring.core.canonical import Json, Value
 from mainspring.core.limits import Limit
 from mainspring.errors import PolicyError
 
@@ -79,7 +79,7 @@ class Policy(Value):
     """A rule file. `deadline` is in seconds: an approval nobody gave by then is denied.
 
     `deny_reasons` are short, public words a person may deny with. `include` are files whose rules are part of
-    this one; `tenants` gives further ones by tenant. `digest` is of the file's text.
+    this one; `tenants` gives further ones by tenant.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -89,7 +89,6 @@ class Policy(Value):
     include: tuple[FileRef, ...] = ()
     tenants: dict[str, FileRef] = Field(default_factory=dict[str, FileRef])
     source: str = ""
-    digest: str = digest("")
 
 
 EMPTY = Policy()

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import cast, get_args
 
-from mainspring.core.canonical import digest
 from mainspring.core.limit_file import parse_limits
 from mainspring.core.marked_yaml import Part, Problems, ProblemsByFile, read
 from mainspring.core.policy import (
@@ -119,7 +118,6 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
         include=tuple(include),
         tenants=tenants,
         source=source,
-        digest=digest(text),
     )
 
 

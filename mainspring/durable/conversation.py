@@ -81,11 +81,6 @@ class Conversation:
         """The end of the thread."""
         return self._turn.head
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the execution before left something to do."""
-        return bool(self._restored)
-
     def carried(self) -> Talk:
         """The invocation as it stands now, for the next execution."""
         under_way = (*self._restored, *self._under_way.values())

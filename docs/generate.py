@@ -9,6 +9,7 @@ name without words, or words without a name, stop the script.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from typer.main import get_command
 
 from mainspring import errors
+from mainspring.adapters.recognisers import KINDS
 from mainspring.cli import app
 from mainspring.contracts import names
 from mainspring.contracts.carried import Exchange
@@ -24,7 +26,7 @@ from mainspring.core.approvals import Request, choices
 from mainspring.core.facts import FACTS
 from mainspring.core.messages import Done
 from mainspring.core.policy import VERDICTS_AT, Point, Way
-from mainspring.core.rule_schema import LIMIT, RULE
+from mainspring.core.rule_schema import LIMIT, RULE, rule_schema
 from mainspring.durable import failures
 from mainspring.settings import PREFIX, Settings
 from mainspring.telemetry import attributes
@@ -199,7 +201,7 @@ def rule_facts() -> str:
     done = [(f"`r.{name}`", DONE[name]) for name in matched("results", Done.model_fields, DONE)]
     return page([
         "# Rules",
-        "[Write rules](../how-to/write-rules.md) shows them at work. `mainspring guards schema` prints a JSON Schema.",
+        "[Write rules](../how-to/write-rules.md) shows them at work. For editors: a [JSON Schema](rules.schema.json).",
         "## A rule", table(("Key", "Is"), rule),
         "## A limit", table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in LIMIT.items()]),
         "## Points and verdicts", table(("Point", "Is asked", "Verdicts"), said),
@@ -210,6 +212,11 @@ def rule_facts() -> str:
         "## Facts that a tool declares", table(("Fact", "Type", "At", "Is"), OF_TOOLS),
         "## What `results` holds", "An element `r` of `results` has:", table(("Field", "Is"), done),
     ])  # fmt: skip
+
+
+def rule_form() -> str:
+    """The JSON Schema of a rule file, for editors that are told an address."""
+    return json.dumps(rule_schema(kinds=KINDS), indent=2) + "\n"
 
 
 POINTS = {
@@ -369,6 +376,7 @@ PAGES = {
     "commands.md": commands,
     "settings.md": settings,
     "rules.md": rule_facts,
+    "rules.schema.json": rule_form,
     "errors.md": failure_types,
     "spans.md": spans,
     "contracts.md": contracts,

@@ -3,8 +3,9 @@
 The same updates as in the Temporal Web UI and the `temporal` CLI; the run itself judges whether they fit.
 """
 
+import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import uuid4
 
 import typer
@@ -36,10 +37,15 @@ def approve(
     request: Request,
     comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
     answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
+    args: Annotated[str, typer.Option(help="Of a call: other arguments, as a JSON object.")] = "",
 ) -> None:
     """Approve a request of a run that waits."""
-    form = {"request": request, "comment": comment}
-    _decide(run, names.APPROVE, form | ({"answer": answer} if answer else {}))
+    form: dict[str, Any] = {"request": request, "comment": comment}
+    if answer:
+        form["answer"] = answer
+    if args:
+        form["args"] = _object(args)
+    _decide(run, names.APPROVE, form)
 
 
 def deny(run: Run, request: Request, reason: Annotated[str, typer.Option(help="What the model is told.")] = "") -> None:
@@ -56,7 +62,7 @@ def answer(
     _decide(run, names.ANSWER, {"request": request, "outcome": outcome.value})
 
 
-async def send(client: "Client", run: str, name: str, form: dict[str, str]) -> str:
+async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> str:
     """Send a decision to a run; gives the sentence it is recorded with.
 
     Raises:
@@ -99,7 +105,17 @@ async def send(client: "Client", run: str, name: str, form: dict[str, str]) -> s
         raise UsageError(f"Run {run!r} did not take this: {error.message}.") from None
 
 
-def _decide(run: str, name: str, form: dict[str, str]) -> None:
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"it is not JSON: {error}.", param_hint="'--args'") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter('it must be an object, such as {"amount_cents": 4000}.', param_hint="'--args'")
+    return cast("dict[str, Any]", value)
+
+
+def _decide(run: str, name: str, form: dict[str, Any]) -> None:
     from mainspring.cli import interrupt, runs
 
     async def decide() -> str:

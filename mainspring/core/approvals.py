@@ -7,7 +7,9 @@ happen?).
 
 from typing import Literal
 
-from mainspring.core.canonical import Json, Record, Value
+from pydantic import Field
+
+from mainspring.core.canonical import Json, Record, Value, canonical
 
 Kind = Literal["approval", "review", "outcome"]
 Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
@@ -18,6 +20,7 @@ class Request(Value):
 
     `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
     arguments as shown, bound by `args_digest`. Under review it is `tool` "answer", and `typed` where it has a type.
+    `input_schema` is what other arguments must fit.
     """
 
     id: str
@@ -34,12 +37,14 @@ class Request(Value):
     deadline: float
     deny_reasons: tuple[str, ...] = ()
     typed: bool = False
+    input_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
 
 
 class Decision(Value):
     """What was decided. `reason` is what the model and the trace read; `update` names the update that did it.
 
-    `answer` is what a person made of an answer under review ("": it is given as it is).
+    `answer` is what a person made of an answer under review ("": it is given as it is); `args` what they made of a
+    call's arguments (None: it runs with its own).
     """
 
     request: str
@@ -48,6 +53,7 @@ class Decision(Value):
     update: str = ""
     decided: float = 0.0
     answer: str = ""
+    args: dict[str, Json] | None = None
 
 
 class Permit(Record):
@@ -55,7 +61,8 @@ class Permit(Record):
 
     `source` is the rule engine or a person (then `request` names the request). `expires` is seconds
     since 1970, 0 for a permit a rule gave. `number` grows with each permit for the same step: a tool can
-    refuse a smaller one than it has seen (a fence against a first call that comes late).
+    refuse a smaller one than it has seen (a fence against a first call that comes late). `args` are what the call runs
+    with, where a person changed that.
     """
 
     step: str = ""
@@ -66,6 +73,7 @@ class Permit(Record):
     request: str = ""
     expires: float = 0.0
     number: int = 1
+    args: dict[str, Json] | None = None
 
     def misfit(self, *, step: str, tool: str, args_digest: str, policy: str, now: float) -> str:
         """Why the permit does not cover this call ("" when it does)."""
@@ -87,9 +95,19 @@ PERMIT_SECONDS = 3600.0
 
 
 def grant(
-    *, step: str, tool: str, args_digest: str, policy: str, decision: Decision | None = None, number: int = 1
+    *,
+    step: str,
+    tool: str,
+    args_digest: str,
+    policy: str,
+    decision: Decision | None = None,
+    number: int = 1,
+    args: dict[str, Json] | None = None,
 ) -> Permit:
-    """The permit for a call: by a person's decision, and then for `PERMIT_SECONDS`, or by the rules."""
+    """The permit for a call: by a person's decision, and then for `PERMIT_SECONDS`, or by the rules.
+
+    `args_digest` is that of `args`, where a person gave these instead of the call's own.
+    """
     return Permit(
         step=step,
         tool=tool,
@@ -99,6 +117,16 @@ def grant(
         request=decision.request if decision else "",
         expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
         number=number,
+        args=args,
+    )
+
+
+def changed(before: dict[str, Json], after: dict[str, Json]) -> str:
+    """What a person changed of a call's arguments: `amount_cents: 9000 → 4000`."""
+    return ", ".join(
+        f"{name}: {canonical(before.get(name))} → {canonical(value)}"
+        for name, value in after.items()
+        if value != before.get(name)
     )
 
 

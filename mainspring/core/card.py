@@ -95,9 +95,12 @@ def _why(request: Request) -> str:
 
 def _then(request: Request, deadline: str) -> str:
     if request.kind == "approval":
+        other = (
+            'With *Data* such as `{"args": {…}}` it runs with the values given there. ' if request.input_schema else ""
+        )
         return (
-            "**What happens then:** approved, it runs with exactly these values. Denied, it does not run, and the "
-            f"agent is told the reason, which it may pass on. If nobody decides by {deadline}, it is denied."
+            f"**What happens then:** approved, it runs with exactly these values. {other}Denied, it does not run, and "
+            f"the agent is told the reason, which it may pass on. If nobody decides by {deadline}, it is denied."
         )
     if request.kind == "review":
         other = "" if request.typed else 'With *Data* `{"answer": "…"}` your words are given instead. '

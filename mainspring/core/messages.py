@@ -31,7 +31,8 @@ class Message(Value):
     became of their calls).
 
     `label` (see `core.labels`) stands where it does not follow from the role and the tool. Of a tool, `ran` stands with
-    the status `error` where it did its work all the same, and only its result is not here.
+    the status `error` where it did its work all the same, and only its result is not here, and `args` is what it ran
+    with, where a person changed the call.
     """
 
     role: Role
@@ -44,6 +45,7 @@ class Message(Value):
     done: tuple["Done", ...] = ()
     label: str = ""
     ran: bool = False
+    args: dict[str, Json] | None = None
 
     @property
     def value(self) -> Json:
@@ -79,7 +81,13 @@ def finished_calls(messages: tuple[Message, ...]) -> tuple[Done, ...]:
         elif message.role == "tool" and message.call in asked:
             call = asked[message.call]
             done.append(
-                Done(tool=call.name, args=call.args, value=message.value, status=message.status, ran=message.ran)
+                Done(
+                    tool=call.name,
+                    args=call.args if message.args is None else message.args,
+                    value=message.value,
+                    status=message.status,
+                    ran=message.ran,
+                )
             )
     return tuple(done)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from mainspring.core.approvals import Decision, Kind, Permit, grant
-from mainspring.core.canonical import Record, Value
+from mainspring.core.canonical import Json, Record, Value, canonical, digest
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
 from mainspring.errors import MainspringError
@@ -42,7 +42,8 @@ class CallVerdict(Record):
 class Call(Value):
     """One call of the newest message on its way; `answer` is set when it has ended.
 
-    `permits` counts how often it has been let through: again only after a person said that it did not happen.
+    `permits` counts how often it has been let through: again only after a person said that it did not happen. `args` is
+    what it runs with, where a person changed that.
     """
 
     step: str
@@ -50,6 +51,7 @@ class Call(Value):
     verdict: CallVerdict
     answer: Entry | None = None
     permits: int = 0
+    args: dict[str, Json] | None = None
 
 
 class Turn(Value):
@@ -329,7 +331,11 @@ def _decided(turn: Turn, event: Decided) -> Move:
         return _reviewed(turn, event.decision)
     call, decision = _call(turn, event.step), event.decision
     if decision.choice in ("approve", "not happened"):
-        calls = tuple(_permitted(each) if each.step == call.step else each for each in turn.calls)
+        if decision.args is not None:
+            told = f"A person changed what {call.verdict.tool} is called with, to {canonical(decision.args)}"
+            turn = _with(turn, notes=(*turn.notes, _entry(turn, Message(role="note", text=told))))
+            call = call.model_copy(update={"args": decision.args})
+        calls = tuple(_permitted(call) if each.step == call.step else each for each in turn.calls)
         return _with(turn, calls=calls), (_run(turn, call, _permit(turn, call, decision)),)
     if decision.choice in ("deny", "expired"):
         return _end_call(turn, call.step, _answer(turn, call, decision.reason, "denied"))
@@ -375,10 +381,11 @@ def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
     return grant(
         step=call.step,
         tool=verdict.tool,
-        args_digest=verdict.args_digest,
+        args_digest=verdict.args_digest if call.args is None else digest(canonical(call.args), turn.key),
         policy=turn.policy,
         decision=decision,
         number=call.permits + 1,
+        args=call.args,
     )
 
 

@@ -14,15 +14,16 @@ from temporalio.common import SearchAttributeKey
 from mainspring.contracts import names
 from mainspring.contracts.carried import Carried, Questions, Settled
 from mainspring.core import card
-from mainspring.core.approvals import Choice, Decision, Kind, Request, choices, settled
+from mainspring.core.approvals import Choice, Decision, Kind, Request, changed, choices, settled
 from mainspring.core.canonical import Json
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.durable.failures import failure
+from mainspring.durable.fitting import misfit
 from mainspring.durable.updates import Updates
 
 _WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
-_FIELDS = ("request", "comment", "answer")
+_FIELDS = ("request", "comment", "answer", "args")
 _REMEMBERED = 100
 """How many decided requests are carried along, to answer late clicks in words."""
 
@@ -88,12 +89,23 @@ class Approvals:
         )
 
     async def ask(  # noqa: PLR0917 - each is a part of the question
-        self, kind: Kind, agent: AgentSpec, step: str, verdict: CallVerdict, args: dict[str, Json], reason: str
+        self,
+        kind: Kind,
+        agent: AgentSpec,
+        step: str,
+        verdict: CallVerdict,
+        args: dict[str, Json],
+        reason: str,
+        *,
+        editable: bool = False,
     ) -> Decision:
-        """Wait until a person decides, or the deadline does; a question of the execution before goes on."""
+        """Wait until a person decides, or the deadline does; a question of the execution before goes on.
+
+        An `editable` call may be let go with other arguments.
+        """
         if (step, kind) in self._untold:
             return self._untold[step, kind]
-        request = self._about(step, kind) or self._new(kind, agent, step, verdict, args, reason)
+        request = self._about(step, kind) or self._new(kind, agent, step, verdict, args, reason, editable)
         number = request.id
         left = max(0.0, round(request.deadline - workflow.time(), 3))
         try:
@@ -119,7 +131,14 @@ class Approvals:
         return next((each for each in self._open.values() if (each.step, each.kind) == (step, kind)), None)
 
     def _new(  # noqa: PLR0917 - likewise
-        self, kind: Kind, agent: AgentSpec, step: str, verdict: CallVerdict, args: dict[str, Json], reason: str
+        self,
+        kind: Kind,
+        agent: AgentSpec,
+        step: str,
+        verdict: CallVerdict,
+        args: dict[str, Json],
+        reason: str,
+        editable: bool,
     ) -> Request:
         self._asked += 1
         tool = agent.tool(verdict.tool)
@@ -139,6 +158,7 @@ class Approvals:
             deadline=now + agent.deadline,
             deny_reasons=agent.deny_reasons,
             typed=kind == "review" and agent.result_schema is not None,
+            input_schema=tool.input_schema if tool and editable and kind == "approval" else {},
         )
         self._offer(request)
         self._show()
@@ -166,8 +186,11 @@ class Approvals:
             reason = f"A person gave up on {tool}, whose outcome is not known" + (f": {reason}" if reason else ".")
         update = workflow.current_update_info()
         answer = cast("dict[str, Any]", form).get("answer") if choice == "approve" and isinstance(form, dict) else ""
-        self._settle(self._open[number], choice, reason, update.id if update else "", answer or "")
-        return f"Request {number} ({tool}): {choice}{', with another answer' if answer else ''}. Recorded."
+        args = _edited(self._open[number], choice, form)
+        edit = changed(self._open[number].args, args) if args else ""
+        self._settle(self._open[number], choice, reason, update.id if update else "", answer or "", args)
+        other = ", with another answer" if answer else f", changed ({edit})" if edit else ""
+        return f"Request {number} ({tool}): {choice}{other}. Recorded."
 
     def check(self, number: str, choice: Choice, form: Any) -> None:
         """Refuse a decision that does not fit, in words.
@@ -182,7 +205,9 @@ class Approvals:
         given = cast("dict[str, Any]", form or {})
         unknown = sorted(set(given) - set(_FIELDS))
         if unknown:
-            raise failure("NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request', 'comment' and 'answer'.")
+            raise failure(
+                "NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request', 'comment', 'answer' and 'args'."
+            )
         if given.get("request") is not None and str(given["request"]) != number:
             raise failure("NotAccepted", f"This is request {number}, but Data names request {given['request']}.")
         if number in self._settled:
@@ -195,6 +220,8 @@ class Approvals:
             raise failure("NotAccepted", f"Request {number} is decided with {right}, not with {choice!r}.")
         if given.get("answer") is not None:
             self._check_answer(request, choice, given["answer"])
+        if given.get("args") is not None:
+            self._check_args(request, choice, given["args"])
 
     def _check_answer(self, request: Request, choice: Choice, answer: object) -> None:
         if request.kind != "review" or choice != "approve":
@@ -206,6 +233,18 @@ class Approvals:
                 "NotAccepted",
                 "This answer has a type, so it cannot be replaced by a text. Deny it, and say what to change.",
             )
+
+    def _check_args(self, request: Request, choice: Choice, args: object) -> None:
+        """Refuse arguments that the tool cannot be called with. Only when a decision comes, never in a replay."""
+        if request.kind != "approval" or choice != "approve":
+            raise failure("NotAccepted", "'args' goes with the approval of a call only.")
+        if not request.input_schema:
+            raise failure("NotAccepted", "This call cannot be changed: a graph makes it. Approve it or deny it.")
+        if not isinstance(args, dict):
+            raise failure("NotAccepted", "'args' must be an object, such as {\"amount_cents\": 4000}.")
+        together = {**request.args, **cast("dict[str, Json]", args)}
+        if wrong := misfit(together, request.input_schema):
+            raise failure("NotAccepted", f"{request.tool} cannot be called so: {wrong}")
 
     def number_in(self, form: Any, verb: str) -> str:
         """The request id of a form sent to a stable update; it is never guessed.
@@ -239,9 +278,23 @@ class Approvals:
             reason = f"Nobody said in time whether {request.tool} took effect, so its outcome is not known."
             self._settle(request, "give up", reason, "")
 
-    def _settle(self, request: Request, choice: Choice, reason: str, update: str, answer: str = "") -> None:
+    def _settle(  # noqa: PLR0917 - each is a part of the decision
+        self,
+        request: Request,
+        choice: Choice,
+        reason: str,
+        update: str,
+        answer: str = "",
+        args: dict[str, Json] | None = None,
+    ) -> None:
         decision = Decision(
-            request=request.id, choice=choice, reason=reason, update=update, decided=workflow.time(), answer=answer
+            request=request.id,
+            choice=choice,
+            reason=reason,
+            update=update,
+            decided=workflow.time(),
+            answer=answer,
+            args=args,
         )
         self._settled[request.id] = (request, decision)
         self._untold[request.step, request.kind] = decision
@@ -293,7 +346,14 @@ class Approvals:
 
 def _lean(request: Request) -> Request:
     """A settled request as it is carried: what a late click is answered with, without the arguments."""
-    return request.model_copy(update={"args": {}, "about": "", "reason": ""})
+    return request.model_copy(update={"args": {}, "about": "", "reason": "", "input_schema": {}})
+
+
+def _edited(request: Request, choice: Choice, form: Any) -> dict[str, Json] | None:
+    """The arguments that a call runs with, where a person changed any."""
+    given = cast("dict[str, Any]", form).get("args") if choice == "approve" and isinstance(form, dict) else None
+    together = {**request.args, **cast("dict[str, Json]", given)} if given else request.args
+    return together if together != request.args else None
 
 
 def _set_handler(name: str, handle: Any = None, validate: Any = None) -> None:

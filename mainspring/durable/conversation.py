@@ -272,7 +272,8 @@ class Conversation:
         call = self._calls[command.index]
         nested = Conversation(self._run, self._run.spec.agent(name), command.step, self._node)
         label = next(each.verdict.label for each in self._turn.calls if each.step == command.step)
-        answer = await nested.hold(str(call.args["request"]), label)
+        asked = call.args if command.permit.args is None else command.permit.args
+        answer = await nested.hold(str(asked["request"]), label)
         text = answer if self._run.spec.agent(name).result_schema else canonical(answer)
         message = Message(role="tool", text=text, call=call.id, tool=call.name, label=self._label_of(call, label))
         return Returned(step=command.step, answer=self._run.entry(message))
@@ -285,9 +286,10 @@ class Conversation:
     async def _ask(self, command: AskPerson) -> Event:
         args: dict[str, Json] = {"answer": self._turn.answer}
         if command.kind != "review":
-            args = dict(self._calls[command.index].args)
+            edited = next(each.args for each in self._turn.calls if each.step == command.step)
+            args = dict(self._calls[command.index].args if edited is None else edited)
         decision = await self._run.approvals.ask(
-            command.kind, self._agent, command.step, command.verdict, args, command.reason
+            command.kind, self._agent, command.step, command.verdict, args, command.reason, editable=True
         )
         return Decided(step=command.step, decision=decision)
 

@@ -62,12 +62,12 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
             raise ApplicationError(mended(f"{work.tool} was not run: {what}"), type="NotDone") from None
         if judged.verdict == "deny":
-            outcome = _outcome(run, call, judged.reason, "denied", start, judged.rule)
+            outcome = _outcome(run, found, judged.reason, "denied", start, judged.rule)
         elif judged.verdict == "ask":
             outcome = ToolOutcome(ask=_verdict(run, call, tool, judged), timing=Timing(start=start, end=time.time_ns()))
         else:
             done = await _run(world, run, work, found)
-            outcome = _outcome(run, call, done.text, done.status, start, ran=done.ran)
+            outcome = _outcome(run, found, done.text, done.status, start, ran=done.ran)
             if done.status == "ok":
                 outcome = await _guarded(world, run, found, done.text, start)
     if activity.info().is_local:
@@ -87,7 +87,10 @@ def _noted(work: ToolWork) -> ToolWork:
 
 
 class _Found(NamedTuple):
-    """A call and its tool, what the rules say of it, and the thread it stands in."""
+    """A call and its tool, what the rules say of it, and the thread it stands in.
+
+    `edited` are its arguments, where a person changed them.
+    """
 
     call: ToolCall
     tool: Tool
@@ -95,6 +98,7 @@ class _Found(NamedTuple):
     judged: Judgement
     agent: AgentSpec
     thread: Thread
+    edited: dict[str, Json] | None = None
 
 
 async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
@@ -114,12 +118,14 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
             f"its effect is {tool.spec.effect!r} on this worker and was {tool_spec.effect!r} when the run began; "
             "start a new run"
         )
+    edited = work.permit.args if work.permit else None
+    call = call if edited is None else call.model_copy(update={"args": edited})
     args = tool.parse(call.args)
     if work.permit:
         wrong = work.permit.misfit(
             step=work.step.id,
             tool=call.name,
-            args_digest=digest(canonical(args), run.key),
+            args_digest=digest(canonical(args if edited is None else edited), run.key),
             policy=run.spec,
             now=time.time(),
         )
@@ -135,7 +141,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         judged = Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
-    return _Found(call, tool, tool_spec, judged, agent, thread)
+    return _Found(call, tool, tool_spec, judged, agent, thread, edited)
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
@@ -160,16 +166,16 @@ async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: i
     """What a tool gave, as the rules let it be known: without what they take out of it, or withheld altogether."""
     agent, tool = found.agent, found.spec
     if not world.guards.judge(agent).rules("tool_result", tool.name):
-        return _outcome(run, found.call, text, "ok", start)
+        return _outcome(run, found, text, "ok", start)
     value, redactions = await _redacted(world, run, found, cast("Json", json.loads(text)))
     facts = _facts(run, agent, found.thread, tool, found.tool.parse(found.call.args))
     facts = facts.model_copy(update={"result": value})
     judged = await ask_rules(world.guards, agent, "tool_result", facts, found.thread.messages)
     if judged.verdict == "deny":
         said = f"{tool.name} ran, but its result is withheld: {judged.reason}"
-        outcome = _outcome(run, found.call, said, "error", start, judged.rule, label=str(OURS), ran=True)
+        outcome = _outcome(run, found, said, "error", start, judged.rule, label=str(OURS), ran=True)
     else:
-        outcome = _outcome(run, found.call, canonical(value), "ok", start, judged.rule)
+        outcome = _outcome(run, found, canonical(value), "ok", start, judged.rule)
     return outcome.model_copy(update={"matched": (*redactions, *judged.matched)})
 
 
@@ -284,7 +290,7 @@ def _verdict(run: RunRef, call: ToolCall, tool: Tool, judged: Judgement) -> Call
 
 def _outcome(  # noqa: PLR0917 - each is a part of the outcome
     run: RunRef,
-    call: ToolCall,
+    found: _Found,
     text: str,
     status: Status,
     start: int,
@@ -293,6 +299,9 @@ def _outcome(  # noqa: PLR0917 - each is a part of the outcome
     label: str = "",
     ran: bool = False,
 ) -> ToolOutcome:
-    message = Message(role="tool", text=text, call=call.id, tool=call.name, status=status, label=label, ran=ran)
+    call, args = found.call, found.edited
+    message = Message(
+        role="tool", text=text, call=call.id, tool=call.name, status=status, label=label, ran=ran, args=args
+    )
     item = make_item(message, run.key)
     return ToolOutcome(item=item, status=status, rule=rule, timing=Timing(start=start, end=time.time_ns()))

@@ -61,10 +61,19 @@ class TestRun:
         how = f"failed: {ended.exception()}" if ended.exception() else f"gave {ended.result()!r}"
         raise AssertionError(f"run {self.handle.id!r} ended before it asked {count} time(s); it {how}")
 
-    async def approve(self, request: Request, comment: str = "", *, answer: str = "") -> str:
-        """Approve; gives the sentence the approver reads. `answer` is given instead of one under review."""
+    async def approve(
+        self, request: Request, comment: str = "", *, answer: str = "", args: dict[str, Json] | None = None
+    ) -> str:
+        """Approve; gives the sentence the approver reads.
+
+        `answer` is given instead of one under review; `args` are other arguments for a call.
+        """
         form: dict[str, Json] = {"request": request.id, "comment": comment}
-        return await self.update(names.APPROVE, form | ({"answer": answer} if answer else {}))
+        if answer:
+            form["answer"] = answer
+        if args is not None:
+            form["args"] = args
+        return await self.update(names.APPROVE, form)
 
     async def deny(self, request: Request, comment: str = "") -> str:
         """Deny, with the reason the model reads."""

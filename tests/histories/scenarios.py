@@ -322,6 +322,15 @@ async def _guarded(bench: Bench) -> TestRun:
     return run
 
 
+async def _edited(bench: Bench) -> TestRun:
+    """A call let go with another amount, which ends in a way that nobody knows, and so again."""
+    run = await bench.start(reader, "pay", model=ScriptedModel(call("pay", amount_cents=8), say("Paid.")))
+    await run.approve((await run.waiting())[0], args={"amount_cents": 3})
+    (unknown,) = await _until(run, "outcome", 1)
+    await run.answer(unknown, "happened")
+    return run
+
+
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "approved": _approved,
     "denied-by-button": _denied_by_button,
@@ -347,6 +356,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "fenced": _fenced,
     "labelled": _labelled,
     "guarded": _guarded,
+    "edited": _edited,
 }
 """By name of the file that holds the history: of the newest execution, where there are several."""
 SUGGESTED = ("continued", "graph-continued", "session-continued")

@@ -144,6 +144,12 @@ def test_the_card_names_the_user():
     assert "For user `ada`. Quoted as it came in." in card([request()], "Refund me", TILL, "ada")
 
 
+def test_a_card_says_how_a_call_is_changed():
+    """Where it can be: a graph's own call has no schema here."""
+    assert '`{"args": {…}}`' in shown(request(input_schema={"properties": {"order": {"type": "integer"}}}))
+    assert "args" not in shown(request())
+
+
 def test_a_very_long_text_is_cut():
     """What is left out is counted; the rest of the card stands."""
     text = shown(request({"note": "x" * 1_000_000}))

@@ -118,6 +118,7 @@ SPANS = {
     "DEADLINE": "when the wait ends by itself, in seconds since 1970",
     "DECISION": "what was decided",
     "REASON": "the reason, where it is one that the policy lists",
+    "EDITED": "the arguments that a person changed, by name",
     "DECIDED_BY": "who decided, and how that is known",
     "TOTAL": "begins the totals on the root span, such as `mainspring.total.model_calls`",
 }

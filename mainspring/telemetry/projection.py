@@ -252,18 +252,19 @@ def _above(step: str) -> list[str]:
 
 
 def _request(click: Click) -> str:
-    button = BUTTON.fullmatch(click.name)
+    button, edited = BUTTON.fullmatch(click.name), click.form.get("args")
     return button["request"] if button else str(click.form.get("request", ""))
 
 
 def _decision(wait: Wait, click: Click | None) -> Attributes:
     if click is None:
         return {a.DECISION: "expired"} if wait.expired else {}
-    button = BUTTON.fullmatch(click.name)
+    button, edited = BUTTON.fullmatch(click.name), click.form.get("args")
     verb, said = (button["verb"], button["rest"]) if button else (click.name, str(click.form.get("outcome", "")))
     return {
         a.DECISION: ANSWERS.get(said, said).replace("-", " ") if verb == names.ANSWER else verb,
         # What stands in an update's name is of the policy's making; what stands in its form, a person typed.
         a.REASON: said if button and verb == names.DENY else "",
+        a.EDITED: tuple(sorted(edited)) if isinstance(edited, dict) else (),
         a.DECIDED_BY: f"claimed: {click.identity}" if click.identity else "unverified: Web UI",
     }

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from mainspring import Agent, Context, tool
+from mainspring.telemetry.attributes import EDITED
+from mainspring.telemetry.chain import project_run
 from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench
 from tests.mainspring.durable.conftest import Move
@@ -51,6 +53,8 @@ async def test_it_runs_with_them(mainspring: Bench, rules: Any) -> None:
     assert paid(run) == ["DE-1 40 for Ada"]
     assert heard.heard[-2] == '"paid 40"'
     assert heard.heard[-1].startswith("A person changed what pay is called with, to {")
+    trace = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
+    assert [span.attributes[EDITED] for span in trace.spans if EDITED in span.attributes] == [("cents",)]
     history = (await history_of(run)).replace("\\", "")
     assert '"cents":80' in history
     assert '"args":{"account":"DE-1","cents":40' in history

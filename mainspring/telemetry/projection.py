@@ -252,7 +252,7 @@ def _above(step: str) -> list[str]:
 
 
 def _request(click: Click) -> str:
-    button, edited = BUTTON.fullmatch(click.name), click.form.get("args")
+    button = BUTTON.fullmatch(click.name)
     return button["request"] if button else str(click.form.get("request", ""))
 
 

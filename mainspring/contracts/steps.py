@@ -126,13 +126,14 @@ class ModelCall(StepWork):
     """Ask the model of an agent for the next message: the thread up to `head`, then `new`.
 
     `judge` has the input rules asked about the user's message in `new` first (a session's messages come
-    after the admission).
+    after the admission). `by_book` has the playbook asked, since the model has used its replies up.
     """
 
     run: RunRef | None = None
     head: Head = Head(thread="")
     new: tuple[Entry, ...] = ()
     judge: bool = False
+    by_book: bool = False
 
 
 class ModelAnswer(Record):

@@ -32,6 +32,8 @@ class ToolSpec(Value):
     opens: bool = False
 
 
+PLAYBOOK = "playbook"
+"""The model that follows an agent's playbook."""
 BASE = "the rules that every agent has"
 """What these are called where a file's name would stand."""
 

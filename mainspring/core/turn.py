@@ -58,7 +58,8 @@ class Turn(Value):
     """The state of one agent invocation. `thread` is the id of its step ("" at the top of a run).
 
     `new` is what the model has not answered yet; `said` is the part of it that the exchange under way began with.
-    `answer` is under `review` by a person, where there is one.
+    `answer` is under `review` by a person, where there is one. Where the model has used its replies up, an agent that
+    `has_book` goes on by its playbook.
     """
 
     version: int
@@ -79,6 +80,8 @@ class Turn(Value):
     compacted: bool = False
     answer: str = ""
     review: CallVerdict | None = None
+    has_book: bool = False
+    by_book: bool = False
 
     @property
     def unread(self) -> tuple[Entry, ...]:
@@ -151,11 +154,12 @@ class Decided(Value):
 
 
 class CallModel(Value):
-    """Ask the model for the next message."""
+    """Ask the model for the next message, or the playbook."""
 
     step: str
     head: Head
     new: tuple[Entry, ...]
+    by_book: bool = False
 
 
 class CallTool(Value):
@@ -239,7 +243,7 @@ def _begin(turn: Turn, event: Begin) -> Move:
     left = tuple(entry for entry in turn.new if entry not in turn.said)
     left = left or tuple(call.answer for call in turn.calls if call.answer)
     return _ask_model(
-        _with(turn, new=(*left, *event.new), said=event.new, replies=0, repairs=0, compacted=False),
+        _with(turn, new=(*left, *event.new), said=event.new, replies=0, repairs=0, compacted=False, by_book=False),
     )
 
 
@@ -264,12 +268,14 @@ def _compacted(turn: Turn, event: Compacted) -> Move:
 
 
 def _ask_model(turn: Turn) -> Move:
+    if turn.replies >= turn.limit and turn.has_book and not turn.by_book:
+        turn = _with(turn, by_book=True, replies=0)
     if turn.replies >= turn.limit:
         reason = f"agent {turn.agent!r} was not done after {turn.limit} model replies. Raise Agent(max_steps=…)."
         return turn, (Fail(kind="StepLimit", reason=reason),)
     new = (*turn.new, *turn.notes)
     turn, name = _next_step(_with(turn, new=new, notes=(), replies=turn.replies + 1, calls=()))
-    return turn, (CallModel(step=name, head=turn.head, new=turn.new),)
+    return turn, (CallModel(step=name, head=turn.head, new=turn.new, by_book=turn.by_book),)
 
 
 def _replied(turn: Turn, event: Replied) -> Move:

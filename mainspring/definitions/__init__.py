@@ -40,7 +40,8 @@ class Agent(Generic[ResultT]):
         result: a pydantic model the answer must fit; default: plain text.
         description: what another agent reads to know when to ask this one.
         model: `provider:name`, or `playbook`; default: the worker's.
-        max_steps: how many model replies one invocation may take.
+        max_steps: how many model replies one invocation may take; with a playbook beside the model, as many of its own
+            after them.
         model_timeout: how long one attempt at a reply may take.
         mode: `step`: every call is an activity, and nothing that finished is lost in a crash. `turn`: `read` tools
             are local activities; the last turn's reads may be repeated. `fast`: model calls too; at most a second

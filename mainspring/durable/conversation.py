@@ -12,7 +12,7 @@ from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.labels import join, read_label
 from mainspring.core.ledger import Entry, Head, advance
 from mainspring.core.messages import Message, ToolCall
-from mainspring.core.spec import AgentSpec
+from mainspring.core.spec import PLAYBOOK, AgentSpec
 from mainspring.core.turn import (
     AskPerson,
     Begin,
@@ -70,6 +70,7 @@ class Conversation:
                 policy=run.ref.spec,
                 limit=agent.max_steps,
                 head=Head(thread=thread),
+                has_book=run.spec.turn > 1 and bool(agent.playbook) and agent.models[0] != PLAYBOOK,
             )
         )
         run.talks[thread] = self
@@ -206,7 +207,13 @@ class Conversation:
 
     async def _call_model(self, command: CallModel) -> Event:
         judge = not self._turn.thread and self._run.given.input is None
-        call = ModelCall(step=self._step(command.step), head=command.head, new=command.new, judge=judge)
+        call = ModelCall(
+            step=self._step(command.step),
+            head=command.head,
+            new=command.new,
+            judge=judge,
+            by_book=command.by_book,
+        )
         answer = await self._run.call_model(self._agent, call)
         if answer.refusal:
             raise failure("Refused", f"The rule {answer.rule!r} refused the input: {answer.refusal}")

@@ -17,7 +17,7 @@ from mainspring.core.labels import FROM_USER, read_label
 from mainspring.core.ledger import Link, make_item
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.rules import Judgement
-from mainspring.core.spec import AgentSpec, Spec
+from mainspring.core.spec import PLAYBOOK, AgentSpec, Spec
 from mainspring.core.tool import in_words
 from mainspring.core.turn import CallVerdict
 from mainspring.core.window import repaired
@@ -31,7 +31,6 @@ from mainspring.errors import LedgerError, LimitError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
 from mainspring.telemetry.spans import model_span
 
-PLAYBOOK = "playbook"
 ANSWER = "answer"
 """What stands for a tool where an answer is under review."""
 _LONGEST_WAIT = timedelta(minutes=2)
@@ -68,7 +67,7 @@ async def _made(world: World, run: RunRef, call: ModelCall, spec: Spec, thread: 
     heard = await _heard(world, run, call, spec, thread)
     if heard.refusal:
         return heard
-    instead = await takes_over(world.guards, run, agent, thread)
+    instead = "step limit" if call.by_book else await takes_over(world.guards, run, agent, thread)
     thread = await seen(world.guards, run, agent, thread)
     if not instead and not uncleared(agent, thread.messages) and (overflowed := _overflowed(world, agent, thread)):
         return overflowed.model_copy(update={"matched": heard.matched})

@@ -271,6 +271,23 @@ def test_the_limit_counts_model_replies() -> None:
     )
 
 
+def test_replies_used_up_the_playbook_ends_it() -> None:
+    """It has as many of its own, and then the run fails; the next message is the model's again."""
+    state = turn(limit=1).model_copy(update={"has_book": True})
+    state, (first,) = step(state, Begin(new=(entry("hello"),)))
+    assert not first.by_book  # type: ignore[union-attr]
+    state, (second,) = step(state, replied(state, problem="empty"))
+    assert isinstance(second, CallModel)
+    assert second.by_book
+    last, (failed,) = step(state, replied(state, problem="empty"))
+    assert isinstance(failed, Fail)
+    assert failed.kind == "StepLimit"
+
+    _, (again,) = step(last, Begin(new=(entry("hello again"),)))
+    assert isinstance(again, CallModel)
+    assert not again.by_book
+
+
 def test_steps_of_a_nested_agent_lie_below_its_own() -> None:
     """The steps of an agent that is step 3 are 3.1, 3.2 and so on."""
     state = begun(thread="3")

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from mainspring import Facts
-from mainspring.testing import ScriptedModel, fail, say
+from mainspring.testing import ScriptedModel, call, fail, say
 from mainspring.testing.bench import Bench
 from tests.mainspring.durable.guarded import desk, history_of
 
@@ -80,6 +80,23 @@ rules:
 
         assert (await run.result()).answer == "By the book."
         assert '"failed"' in await history_of(run)
+
+    async def test_where_the_model_comes_to_no_end(self, mainspring: Bench, rules: Any, book: Path) -> None:
+        """Its replies are used up; without a playbook the run fails of it."""
+        find = call("find_customer", name="Ada")
+        run = await mainspring.start(
+            desk(rules("rules: []"), playbook=book, max_steps=2), "Find Ada.", model=ScriptedModel(*[find] * 5)
+        )
+
+        assert (await run.result()).answer == "By the book."
+        assert '"step limit"' in await history_of(run)
+
+        run = await mainspring.start(
+            desk(rules("rules: []"), max_steps=2), "Find Ada.", model=ScriptedModel(*[find] * 5)
+        )
+        with pytest.raises(WorkflowFailureError) as caught:
+            await run.result()
+        assert "was not done after 2 model replies" in str(caught.value.cause)
 
     async def test_where_the_model_may_not_read_it(self, mainspring: Bench, rules: Any, book: Path) -> None:
         """A model that is cleared for less is not asked; without a playbook the run says so."""

@@ -18,32 +18,20 @@ from typing import get_args
 
 from mainspring.core.limits import Limit, LimitPoint, Per
 from mainspring.core.marked_yaml import Part, Problems
-from mainspring.core.yaml_parts import listed, one_of, text_of
+from mainspring.core.yaml_parts import check_apart, check_id, fields_of, items_of, listed, one_of, seconds_of, text_of
 from mainspring.errors import did_you_mean
 
 _KEYS = ("id", "point", "tool", "per", "at_most", "every", "reason")
 _OPTIONAL = ("tool", "per")
-_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,5}")
-_TIME = re.compile(r"([1-9][0-9]{0,3})([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _ONLY_AT: dict[str, LimitPoint] = {"tool": "tool_call", "model": "model"}
 """What is known at one point alone."""
 
 
 def parse_limits(problems: Problems, part: Part | None) -> list[Limit]:
     """The limits of the section; what is wrong with it is noted in `problems`."""
-    if part is None:
-        return []
-    if not isinstance(part.value, list):
-        problems.wrong(part, "'limits' must be a list, each item with a dash.")
-        return []
-    found = [limit for each in part.value if (limit := _limit(problems, each))]
-    first: dict[str, Limit] = {}
-    for limit in found:
-        if limit.id in first:
-            problems.wrong(limit.at, f"limit {limit.id!r} has the id of the limit in line {first[limit.id].at[0]}.")
-        first.setdefault(limit.id, limit)
+    found = [limit for each in items_of(problems, part, "'limits'") if (limit := _limit(problems, each))]
+    check_apart(problems, "limit", [(limit.id, limit.at) for limit in found])
     return found
 
 
@@ -56,15 +44,11 @@ def check_tools(problems: Problems, limits: Iterable[Limit], tools: Collection[s
 
 
 def _limit(problems: Problems, part: Part) -> Limit | None:
-    if not isinstance(part.value, dict):
-        problems.wrong(part, f"a limit must hold {listed(_KEYS)}, each with a colon and its value.")
-        return None
-    given = part.value.get("id")
+    given = part.value.get("id") if isinstance(part.value, dict) else None
     label = f"limit {given.value!r}" if given and isinstance(given.value, str) and given.value else "a limit"
-    fields = {name: field for name, field in part.value.items() if name in _KEYS}
-    for name, field in part.value.items():
-        if name not in fields:
-            problems.wrong(field, f"{label} has no key {name!r}.{did_you_mean(name, _KEYS)}")
+    fields = fields_of(problems, part, label, _KEYS)
+    if not isinstance(part.value, dict):
+        return None
     if missing := [key for key in _KEYS if key not in fields and key not in _OPTIONAL]:
         problems.wrong(part, f"{label} lacks {listed(missing)}.")
         return None
@@ -107,8 +91,7 @@ def _per(problems: Problems, part: Part, label: str, point: str) -> tuple[str, .
 
 def _id(problems: Problems, part: Part, label: str) -> str:
     words = text_of(problems, part, f"'id' of {label}")
-    if words and not _ID.fullmatch(words):
-        problems.wrong(part, f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
+    check_id(problems, part, label, words)
     return words
 
 
@@ -123,9 +106,4 @@ def _at_most(problems: Problems, part: Part, label: str) -> int:
 
 def _every(problems: Problems, part: Part, label: str) -> int:
     words = text_of(problems, part, f"'every' of {label}")
-    found = _TIME.fullmatch(words)
-    if words and not found:
-        problems.wrong(
-            part, f"{label}: every is {words!r}, but must be a number and a unit, such as '30s', '1h' or '7d'."
-        )
-    return int(found[1]) * _UNITS[found[2]] if found else 0
+    return seconds_of(problems, part, f"{label}: every", words, such_as="'30s', '1h' or '7d'")

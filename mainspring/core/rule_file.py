@@ -4,7 +4,6 @@ Pure: text in, values out. What a rule's condition means over the tools of an ag
 `core.rules`, which also says how rules are judged.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import cast, get_args
 
@@ -26,12 +25,20 @@ from mainspring.core.policy import (
     joined,
 )
 from mainspring.core.spec import RuleText
-from mainspring.core.yaml_parts import fields_of, items_of, listed, one_of, one_or_more, text_of, value_of
+from mainspring.core.yaml_parts import (
+    check_apart,
+    check_id,
+    fields_of,
+    items_of,
+    listed,
+    one_of,
+    one_or_more,
+    seconds_of,
+    text_of,
+    value_of,
+)
 from mainspring.errors import PolicyError, did_you_mean
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": DAY}
-_DEADLINE = re.compile(r"([1-9][0-9]{0,3})([smhd])")
-_RULE_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _NEEDED = ("id", "point", "when", "verdict", "reason")
 _KEYS = (
     *("id", "title", "point", "tool", "when", "check", "verdict", "redact", "with", "reason"),
@@ -102,7 +109,7 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     sections = fields_of(problems, page, _CALLED[role], known)
     approvals = fields_of(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
     rules = [_rule(problems, part, role) for part in items_of(problems, sections.get("rules"), "'rules'")]
-    _check_ids(problems, [rule for rule in rules if rule], role)
+    _check_rules(problems, [rule for rule in rules if rule], role)
     deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else DAY
     reasons = items_of(problems, approvals.get("deny_reasons"), "'deny_reasons'")
     deny_reasons = [_deny_reason(problems, part) for part in reasons]
@@ -121,12 +128,9 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     )
 
 
-def _check_ids(problems: Problems, rules: Sequence[Rule], role: Role) -> None:
-    first: dict[str, Rule] = {}
+def _check_rules(problems: Problems, rules: Sequence[Rule], role: Role) -> None:
+    check_apart(problems, "rule", [(rule.id, rule.at) for rule in rules])
     for rule in rules:
-        if rule.id in first:
-            problems.wrong(rule.at, f"rule {rule.id!r} has the id of the rule in line {first[rule.id].at[0]}.")
-        first.setdefault(rule.id, rule)
         if rule.id.startswith(OURS) and role != "base":
             problems.wrong(rule.at, f"rule {rule.id!r}: ids that begin with {OURS!r} are those of the engine's own.")
         if role == "overlay" and rule.verdict not in _TIGHTER:
@@ -158,8 +162,7 @@ def _rule(problems: Problems, part: Part, role: Role) -> Rule | None:
     if missing := _missing(fields):
         problems.wrong(part, f"{label} lacks {listed(missing)}.")
         return None
-    if texts["id"] and not _RULE_ID.fullmatch(texts["id"]):
-        problems.wrong(fields["id"], f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
+    check_id(problems, fields["id"], label, texts["id"])
     chosen = _choices(problems, fields, label)
     if not chosen:
         return None
@@ -240,10 +243,7 @@ def _trials(problems: Problems, part: Part | None, label: str) -> Iterable[Trial
 
 def _deadline(problems: Problems, part: Part) -> float:
     words = text_of(problems, part, "'deadline'")
-    found = _DEADLINE.fullmatch(words)
-    if words and not found:
-        problems.wrong(part, f"deadline is {words!r}, but must be a number and a unit, such as '30m', '2h' or '3d'.")
-    return int(found[1]) * _UNITS[found[2]] if found else DAY
+    return seconds_of(problems, part, "deadline", words, such_as="'30m', '2h' or '3d'") or DAY
 
 
 def _deny_reason(problems: Problems, part: Part) -> str:

@@ -1,10 +1,15 @@
 """Parts of a YAML file as what they should be; what they are not is noted, with its place. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from mainspring.core.canonical import Json
 from mainspring.core.marked_yaml import Part, Problems
 from mainspring.errors import did_you_mean
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_TIME = re.compile(r"([1-9][0-9]{0,3})([smhd])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def fields_of(problems: Problems, part: Part | None, what: str, known: Sequence[str]) -> dict[str, Part]:
@@ -43,6 +48,29 @@ def text_of(problems: Problems, part: Part, what: str) -> str:
     if not words:
         problems.wrong(part, f"{what} must be a text.")
     return words
+
+
+def check_id(problems: Problems, part: Part, label: str, words: str) -> None:
+    """Note an id that is none; that it is a text is noted elsewhere."""
+    if words and not _ID.fullmatch(words):
+        problems.wrong(part, f"{label}: an id is made of a-z, 0-9, '-', '_' and '.', at most 64 of them.")
+
+
+def check_apart(problems: Problems, what: str, items: Sequence[tuple[str, tuple[int, int]]]) -> None:
+    """Note each id that another item of the list has; an item is its id and its place."""
+    first: dict[str, int] = {}
+    for name, at in items:
+        if name in first:
+            problems.wrong(at, f"{what} {name!r} has the id of the {what} in line {first[name]}.")
+        first.setdefault(name, at[0])
+
+
+def seconds_of(problems: Problems, part: Part, what: str, words: str, such_as: str) -> int:
+    """A time such as `30m` in seconds; 0 where it is none. That it is a text is noted elsewhere."""
+    found = _TIME.fullmatch(words)
+    if words and not found:
+        problems.wrong(part, f"{what} is {words!r}, but must be a number and a unit, such as {such_as}.")
+    return int(found[1]) * _UNITS[found[2]] if found else 0
 
 
 def one_of(problems: Problems, part: Part, label: str, allowed: Sequence[str]) -> str:

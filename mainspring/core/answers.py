@@ -1,9 +1,6 @@
 """Reads the final answer of a model that has a result type."""
 
-import json
-from typing import cast
-
-from mainspring.core.canonical import DEEPEST, Json, is_too_deep
+from mainspring.core.canonical import Json, read_json
 
 _FENCE = "```"
 
@@ -25,15 +22,6 @@ def read_answer(text: str) -> Json:
     """The JSON value of an answer, also where the model put it into a Markdown fence.
 
     Raises:
-        ValueError: it is not JSON; the message says where.
+        ValueError: it is not JSON, or nested too deep; the message says which, and where.
     """
-    try:
-        value = cast("Json", json.loads(unfenced(text)))
-    except RecursionError:
-        value = None
-        is_deep = True
-    else:
-        is_deep = is_too_deep(value)
-    if is_deep:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
-    return value
+    return read_json(unfenced(text))

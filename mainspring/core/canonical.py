@@ -55,6 +55,22 @@ def is_too_deep(value: Json) -> bool:
     return True
 
 
+def read_json(text: str, *, strict: bool = True) -> Json:
+    """The value that a JSON text holds; where not `strict`, line breaks may stand within its texts.
+
+    Raises:
+        ValueError: it is not JSON, or nested deeper than `DEEPEST`; the message says which, and where.
+    """
+    try:
+        value: Json = json.loads(text, strict=strict)
+        is_deep = is_too_deep(value)
+    except RecursionError:
+        value, is_deep = None, True
+    if is_deep:
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    return value
+
+
 def why_not_kept(value: Json) -> str:
     """What is in a value that no JSON text holds, in words; "" where it can be kept as it is."""
     if is_too_deep(value):

@@ -1,9 +1,8 @@
 """What people, models and tools say to one another in one thread."""
 
-import json
-from typing import Literal, cast
+from typing import Literal
 
-from mainspring.core.canonical import Json, Value, is_too_deep
+from mainspring.core.canonical import Json, Value, read_json
 
 Role = Literal["user", "assistant", "tool", "note"]
 Status = Literal["ok", "error", "denied"]
@@ -51,10 +50,9 @@ class Message(Value):
     def value(self) -> Json:
         """The JSON value of a tool result; its text where it is not JSON, or deeper than a result may be."""
         try:
-            value = cast("Json", json.loads(self.text))
-        except (ValueError, RecursionError):
+            return read_json(self.text)
+        except ValueError:
             return self.text
-        return self.text if is_too_deep(value) else value
 
 
 class Done(Value):

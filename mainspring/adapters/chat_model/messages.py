@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 from mainspring.core.answers import unfenced
-from mainspring.core.canonical import Json, is_too_deep
+from mainspring.core.canonical import Json, read_json
 from mainspring.core.messages import Message, ToolCall
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import ModelError
@@ -145,11 +145,10 @@ def _one(message: Message, ids: dict[str, str], mark: str) -> "BaseMessage":
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value: Any = json.loads(text, strict=False)  # line breaks within a text are let through, as langchain does
-    except (ValueError, RecursionError):
+        value = read_json(text, strict=False)  # line breaks within a text are let through, as langchain does
+    except ValueError:
         return None
-    known = cast("dict[str, Any]", value) if isinstance(value, dict) else None
-    return None if known is None or is_too_deep(known) else known
+    return value if isinstance(value, dict) else None
 
 
 def _sendable(name: str) -> str:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +38,7 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
 from mainspring.core.facts import Facts
+from mainspring.core.policy import Rule
 from mainspring.core.rule_file import assemble, check_kinds
 from mainspring.core.rule_review import check_reach
 from mainspring.core.spec import AgentSpec
@@ -52,6 +53,7 @@ from mainspring.effects.world import ITEM_LIMIT, World
 from mainspring.errors import DefinitionError, SetupError, UsageError
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
+from mainspring.ports.recogniser import Recogniser
 from mainspring.settings import Settings, read_settings
 from mainspring.telemetry.export import Exporter
 
@@ -312,16 +314,28 @@ def open_guards(project: Project, settings: Settings, *, read_only: bool = False
         SetupError: the key for tokens cannot be read or made.
         PolicyError: a rule redacts a kind that nothing finds.
     """
-    from mainspring.adapters.recognisers import open_recognisers
     from mainspring.adapters.token_key import read_token_key
 
-    recogniser = open_recognisers(settings.patterns, settings.presidio)
+    open_recogniser = cache(partial(_open_recogniser, settings))
     rules = [rule for spec in project.specs() for rule in assemble(spec.rule_texts).rules]
-    check_kinds(rules, recogniser.kinds)
+    # Not where no rule looks for anything, but for a mistake in the settings.
+    if settings.patterns or settings.presidio or any(map(_may_look, rules)):
+        check_kinds(rules, open_recogniser().kinds)
     needed = any(rule.way in ("hash", "token") for rule in rules) and not read_only
     known = settings.token_key or settings.token_file.exists()  # a run of before may need it
     key = read_token_key(settings.token_key, settings.token_file) if needed or known else b""
-    return Guards(project.tools, project.checks, recogniser, key)
+    return Guards(project.tools, project.checks, open_recogniser, key)
+
+
+def _may_look(rule: Rule) -> bool:
+    """Whether a rule may ask what recognisers find; a function that it names may read all facts."""
+    return rule.verdict == "redact" or bool(rule.check) or "found" in rule.when
+
+
+def _open_recogniser(settings: Settings) -> Recogniser:
+    from mainspring.adapters.recognisers import open_recognisers
+
+    return open_recognisers(settings.patterns, settings.presidio)
 
 
 def check_rules(project: Project, settings: Settings) -> frozenset[str]:
@@ -330,9 +344,7 @@ def check_rules(project: Project, settings: Settings) -> frozenset[str]:
     Raises:
         PolicyError: a rule is about a tool that nobody has, or redacts a kind that nothing finds.
     """
-    from mainspring.adapters.recognisers import open_recognisers
-
-    kinds = open_recognisers(settings.patterns, settings.presidio).kinds
+    kinds = _open_recogniser(settings).kinds
     specs = project.specs()
     check_reach(specs)
     check_kinds([rule for spec in specs for rule in assemble(spec.rule_texts).rules], kinds)

@@ -5,6 +5,7 @@ Pure: text in, values out. What a rule's condition means over the tools of an ag
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import cast, get_args
 
 from mainspring.core.limit_file import parse_limits
@@ -93,8 +94,9 @@ def check_kinds(rules: Iterable[Rule], kinds: Iterable[str]) -> None:
     files.close()
 
 
+@lru_cache(maxsize=256)
 def parse(text: str, source: str, role: Role = "") -> Policy:
-    """Read a rule file; `source` is its name in messages.
+    """Read a rule file, the same text once; `source` is its name in messages.
 
     An `included` file and an `overlay` have rules and limits only, and an overlay's rules may only make it stricter.
 

@@ -22,17 +22,23 @@ _JUDGES = 256
 class Guards:
     """`checks` are the functions that rules may name, `token_key` is what tokens are made with.
 
-    `seen` holds users' words as they are redacted.
+    `open_recogniser` gives what finds personal data, whenever that is asked for: opening takes a good part of a
+    worker's start, so it may wait for the first time. `seen` holds users' words as they are redacted.
     """
 
     tools: Mapping[str, Tool]
     checks: Mapping[str, Callable[[Facts], Any]] = field(default_factory=dict[str, Callable[[Facts], Any]])
-    recogniser: Recogniser = field(default_factory=Nothing)
+    open_recogniser: Callable[[], Recogniser] = Nothing
     token_key: bytes = b""
     seen: Recent[tuple[str, str, str], str] = field(default_factory=lambda: Recent[tuple[str, str, str], str](_SEEN))
     _judges: Recent[str, tuple[AgentSpec, Judge]] = field(
         default_factory=lambda: Recent[str, tuple[AgentSpec, Judge]](_JUDGES)
     )
+
+    @property
+    def recogniser(self) -> Recogniser:
+        """What finds personal data and secrets in texts."""
+        return self.open_recogniser()
 
     def judge(self, agent: AgentSpec) -> Judge:
         """The compiled rules of an agent as its run was admitted with them."""

@@ -67,7 +67,7 @@ def judged(
 ) -> tuple[tuple[ToolCall, ...], tuple[CallVerdict, ...]]:
     """What the gate says of calls."""
     run = RunRef(name="r", first="f", key=KEY, spec="s")
-    guards = Guards({"pay": pay}, recogniser=recogniser)
+    guards = Guards({"pay": pay}, open_recogniser=lambda: recogniser)
     return asyncio.run(judge_calls(guards, run, CLERK, THREAD, asked))
 
 

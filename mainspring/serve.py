@@ -292,7 +292,6 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
             yield World(
                 agents=project.agents,
                 graphs=project.graphs,
-                tools=project.tools,
                 guards=open_guards(project, settings),
                 default_model=settings.model,
                 open_model=open_model,

@@ -125,15 +125,16 @@ async def _replied(world: World, run: RunRef, agent: AgentSpec, thread: Thread, 
             )
             raise ApplicationError(why, type="ModelError", non_retryable=True)
         instead = "not cleared"
-    if instead:
-        return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), instead
-    try:
-        await take_reply(world, run, agent)
-        return await ask_model(world, run, agent, thread.messages), ""
-    except ApplicationError as error:
-        if not has_playbook or not (error.non_retryable or _is_last_attempt()):
-            raise
-        return await ask_model(world, run, agent.model_copy(update={"models": (PLAYBOOK,)}), thread.messages), "failed"
+    if not instead:
+        try:
+            await take_reply(world, run, agent)
+            return await ask_model(world, run, agent, thread.messages), ""
+        except ApplicationError as error:
+            if not has_playbook or not (error.non_retryable or _is_last_attempt()):
+                raise
+        instead = "failed"
+    by_book = agent.model_copy(update={"models": (PLAYBOOK,)})
+    return await ask_model(world, run, by_book, thread.messages), instead
 
 
 async def take_reply(world: World, run: RunRef, agent: AgentSpec) -> None:
@@ -197,7 +198,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         output_tokens=reply.output_tokens,
         cost_microusd=world.price(reply.provider, reply.model, reply.input_tokens, reply.output_tokens),
         why=reply.why,
-        timing=Timing(start=0, end=0),
+        timing=_NO_TIME,
     )
 
 

@@ -55,7 +55,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             run = await world.ledger.run(work.run)
             work = work.full(activity.info().activity_id, run.name)
             found = await _at_the_door(world, run, work)
-            call, tool, judged = found.call, found.tool, found.judged
+            judged = found.judged
         except Exception as error:  # noqa: BLE001 - whatever it was, the tool has not been run
             if isinstance(error, LedgerError) and activity.info().is_local:
                 raise not_held(error) from None
@@ -64,7 +64,7 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
         if judged.verdict == "deny":
             outcome = _outcome(run, found, judged.reason, "denied", start, judged.rule)
         elif judged.verdict == "ask":
-            outcome = ToolOutcome(ask=_verdict(run, call, tool, judged), timing=Timing(start=start, end=time.time_ns()))
+            outcome = ToolOutcome(ask=_verdict(run, found), timing=Timing(start=start, end=time.time_ns()))
         else:
             done = await _run(world, run, work, found)
             outcome = _outcome(run, found, done.text, done.status, start, ran=done.ran)
@@ -89,7 +89,7 @@ def _noted(work: ToolWork) -> ToolWork:
 class _Found(NamedTuple):
     """A call and its tool, what the rules say of it, and the thread it stands in.
 
-    `edited` are its arguments, where a person changed them.
+    `args` are its arguments as the tool reads them, `edited` those that a person changed, where one did.
     """
 
     call: ToolCall
@@ -98,6 +98,7 @@ class _Found(NamedTuple):
     judged: Judgement
     agent: AgentSpec
     thread: Thread
+    args: dict[str, Json]
     edited: dict[str, Json] | None = None
 
 
@@ -110,7 +111,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     if message is None:
         raise PermitError("the thread does not hold the message that calls it")
     call = message.calls[work.call.index]
-    tool, tool_spec = world.tools.get(work.tool), agent.tool(work.tool)
+    tool, tool_spec = world.guards.tools.get(work.tool), agent.tool(work.tool)
     if tool is None or tool_spec is None:
         raise PermitError("this worker does not have it; deploy the tool again, or deny the call")
     if tool.spec.effect != tool_spec.effect:
@@ -141,7 +142,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         judged = Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
-    return _Found(call, tool, tool_spec, judged, agent, thread, edited)
+    return _Found(call, tool, tool_spec, judged, agent, thread, args, edited)
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
@@ -162,15 +163,18 @@ def _facts(run: RunRef, agent: AgentSpec, thread: Thread, tool: ToolSpec, args: 
     return known(run, agent).model_copy(update=about)
 
 
+def _told(run: RunRef, found: _Found, result: Json) -> Facts:
+    """The facts about a call that has ended."""
+    return _facts(run, found.agent, found.thread, found.spec, found.args).model_copy(update={"result": result})
+
+
 async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: int) -> ToolOutcome:
     """What a tool gave, as the rules let it be known: without what they take out of it, or withheld altogether."""
     agent, tool = found.agent, found.spec
     if not world.guards.judge(agent).rules("tool_result", tool.name):
         return _outcome(run, found, text, "ok", start)
     value, redactions = await _redacted(world, run, found, cast("Json", json.loads(text)))
-    facts = _facts(run, agent, found.thread, tool, found.tool.parse(found.call.args))
-    facts = facts.model_copy(update={"result": value})
-    judged = await ask_rules(world.guards, agent, "tool_result", facts, found.thread.messages)
+    judged = await ask_rules(world.guards, agent, "tool_result", _told(run, found, value), found.thread.messages)
     if judged.verdict == "deny":
         said = f"{tool.name} ran, but its result is withheld: {judged.reason}"
         outcome = _outcome(run, found, said, "error", start, judged.rule, label=str(OURS), ran=True)
@@ -181,8 +185,7 @@ async def _guarded(world: World, run: RunRef, found: _Found, text: str, start: i
 
 async def _redacted(world: World, run: RunRef, found: _Found, value: Json) -> tuple[Json, tuple[str, ...]]:
     """What a tool gave without what rules take out of it, and these rules."""
-    facts = _facts(run, found.agent, found.thread, found.spec, found.tool.parse(found.call.args))
-    facts = facts.model_copy(update={"result": value})
+    facts = _told(run, found, value)
     rules = await ask_redactions(world.guards, found.agent, "tool_result", facts, found.thread.messages)
     return await redact(world.guards, run, value, rules), tuple(rule.id for rule in rules)
 
@@ -275,13 +278,13 @@ def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Contex
     )
 
 
-def _verdict(run: RunRef, call: ToolCall, tool: Tool, judged: Judgement) -> CallVerdict:
-    args: dict[str, Json] = tool.parse(call.args)
+def _verdict(run: RunRef, found: _Found) -> CallVerdict:
+    call, judged = found.call, found.judged
     return CallVerdict(
         id=call.id,
         tool=call.name,
         verdict="ask",
-        args_digest=digest(canonical(args), run.key),
+        args_digest=digest(canonical(found.args), run.key),
         rule=judged.rule,
         reason=judged.reason,
         matched=judged.matched,

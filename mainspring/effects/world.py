@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mainspring.core.tool import Tool
 from mainspring.definitions import Agent, Graph
 from mainspring.effects.gauge import Gauge
 from mainspring.effects.guards import Guards
@@ -28,7 +27,6 @@ class World:
 
     agents: Mapping[str, Agent[Any]]
     graphs: Mapping[str, Graph]
-    tools: Mapping[str, Tool]
     guards: Guards
     default_model: str
     open_model: Callable[[str, float], Model]

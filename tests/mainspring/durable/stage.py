@@ -220,7 +220,6 @@ async def _worker(stage: Stage, queue: str, ledger: Ledger) -> AsyncGenerator[No
         world = World(
             agents=stage.agents,
             graphs={},
-            tools={each.name: each for each in TOOLS},
             guards=Guards({each.name: each for each in TOOLS}),
             default_model="test:model",
             open_model=lambda *_: Planned(),

@@ -61,7 +61,6 @@ async def main() -> None:
         world = World(
             agents={"counter": counter},
             graphs={},
-            tools={"count": count},
             guards=Guards({"count": count}),
             default_model="test:model",
             open_model=lambda *_: model,

@@ -25,7 +25,6 @@ def world(item_limit: int = ITEM_LIMIT) -> World:
     return World(
         agents={},
         graphs={},
-        tools={},
         guards=Guards({}),
         default_model="",
         open_model=lambda *_: pytest.fail("no model is asked"),

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from mainspring.testing import ScriptedModel, say
 from mainspring.testing.bench import Bench
 
 HISTORIES = Path(__file__).parents[2] / "histories"
-WORKER = """
-from mainspring.serve import Project
-from scenarios import boss, clerk, process, reporter
-
-project = Project(process, boss, clerk, reporter)
-"""
 RULES = """\
 include: shared.yaml
 tenants: {acme: acme.yaml}
@@ -63,27 +56,17 @@ Write = Callable[[str, str], None]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(project: Path) -> Path:
     """A user's folder: agents of the recorded histories with rule files, and the histories."""
-    (tmp_path / "worker.py").write_text(WORKER)
-    scenarios = (HISTORIES / "scenarios.py").read_text().replace(', rules="guarded.yaml"', "")
+    scenarios = (project / "scenarios.py").read_text().replace(', rules="guarded.yaml"', "")
     own = 'description="Pays.", tools=[look_up, pay], mode="step"'
     assert own in scenarios
-    (tmp_path / "scenarios.py").write_text(scenarios.replace(own, f'{own}, rules="rules.yaml"'))
+    (project / "scenarios.py").write_text(scenarios.replace(own, f'{own}, rules="rules.yaml"'))
     for name, text in (("rules.yaml", RULES), ("shared.yaml", SHARED), ("acme.yaml", ACME)):
-        (tmp_path / name).write_text(text)
-    (tmp_path / "histories").mkdir()
-    for file in HISTORIES.glob("*.json"):
-        if file.stem != "guarded":
-            shutil.copy(file, tmp_path / "histories")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for name in ("worker", "scenarios"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield tmp_path
-    for name in ("worker", "scenarios"):
-        sys.modules.pop(name, None)
+        (project / name).write_text(text)
+    (project / "guarded.yaml").unlink()
+    (project / "histories" / "guarded.json").unlink()
+    return project
 
 
 @pytest.fixture

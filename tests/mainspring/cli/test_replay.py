@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +20,10 @@ from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
 
 HISTORIES = Path(__file__).parents[2] / "histories"
-WORKER = """
-from mainspring.serve import Project
-from scenarios import boss, clerk, process, reporter
-
-project = Project(process, boss, clerk, reporter)
-"""
 SPEAK = "paid = await use(pay, amount_cents=200)"
 
 Events = list[dict[str, Any]]
 Edit = Callable[[str, str], None]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder: the graph and agents of the recorded histories, and the histories."""
-    (tmp_path / "worker.py").write_text(WORKER)
-    for name in ("scenarios.py", "guarded.yaml"):
-        shutil.copy(HISTORIES / name, tmp_path)
-    (tmp_path / "histories").mkdir()
-    for file in HISTORIES.glob("*.json"):
-        shutil.copy(file, tmp_path / "histories")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    for name in ("worker", "scenarios"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield tmp_path
-    for name in ("worker", "scenarios"):
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -192,7 +167,8 @@ def test_an_edited_graph_spares_the_agents(edit: Edit):
 
 def test_a_graph_that_is_gone(project: Path):
     """A run whose graph no module defines any more says which is missing."""
-    (project / "worker.py").write_text(WORKER.replace("Project(process, ", "Project("))
+    worker = project / "worker.py"
+    worker.write_text(worker.read_text().replace("Project(process, ", "Project("))
     said = failure_of("histories/graph.json")
 
     assert "event 9: here the code of today has no graph 'process'" in said
@@ -229,7 +205,8 @@ def test_a_history_that_ends_in_a_failed_task(project: Path):
 
 def test_a_failed_task_that_fails_again(project: Path):
     """A run that is stuck in a task which fails on this code too is told why."""
-    (project / "worker.py").write_text(WORKER.replace("Project(process, ", "Project("))
+    worker = project / "worker.py"
+    worker.write_text(worker.read_text().replace("Project(process, ", "Project("))
     said = failure_of(written("stuck.json", failed_at(events_of("graph"), 9)))
 
     assert "event 9: here the code of today has no graph 'process'" in said

@@ -1,5 +1,6 @@
 """Assembly: what a project may hold, and what is said when it may not."""
 
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -7,8 +8,8 @@ from types import ModuleType
 import pytest
 
 from mainspring import Agent, DefinitionError, SetupError, tool
-from mainspring.serve import Project, connect, load_project
-from mainspring.settings import read_settings
+from mainspring.serve import Project, connect, load_project, open_guards
+from mainspring.settings import Settings, read_settings
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 
@@ -58,6 +59,37 @@ def test_a_folder_without_a_project_is_refused(
     with pytest.raises(SetupError, match=sentence):
         load_project(tmp_path)
     sys.modules.pop("worker", None)
+
+
+OPENS = """
+import sys
+from mainspring import Agent
+from mainspring.serve import Project, open_guards
+from mainspring.settings import Settings
+
+guards = open_guards(Project(Agent("a", instructions="A.", rules=RULES)), Settings(), read_only=True)
+opened = "phonenumbers" in sys.modules
+print(opened, *(found.kind for found in guards.recogniser.find("Write to ada@example.com.")))
+"""
+LOOKS = "rules:\n  - {id: a, point: input, when: size(found) > 0, verdict: deny, reason: R.}\n"
+
+
+def test_recognisers_are_opened_where_rules_may_look(tmp_path: Path) -> None:
+    """Who has no such rules does not wait for them at each start, and has them all the same when one is asked."""
+    (tmp_path / "looks.yaml").write_text(LOOKS)
+
+    def opens(rules: Path | None) -> str:
+        code = OPENS.replace("RULES", repr(rules and str(rules)))
+        return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+    assert opens(None) == "False email"
+    assert opens(tmp_path / "looks.yaml") == "True email"
+
+
+def test_a_wrong_pattern_is_told_at_the_start() -> None:
+    """Also where no rule looks for anything."""
+    with pytest.raises(SetupError, match="order_number"):
+        open_guards(Project(), Settings(patterns={"order_number": "("}))
 
 
 async def test_no_server_is_said_with_the_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ bench-recognisers: $(STAMP) ## look for personal data and secrets in labelled te
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
 # The machine's own package configuration stays out: the lock names versions and hashes, no index. Of the extras,
 # presidio is left out for its size.
-EXTRAS := --extra anthropic --extra ollama --extra openai --extra s3 --extra server --extra testing
+EXTRAS := --extra anthropic --extra inbox --extra ollama --extra openai --extra s3 --extra server --extra testing
 lock: ## write requirements.lock and benchmarks/locks anew
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 $(EXTRAS) --group dev \

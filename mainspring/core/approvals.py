@@ -1,26 +1,85 @@
 """Approvals: what a person is asked, what they may answer, and the permit that comes of it.
 
-Pure: the workflow side (`durable.approvals`) owns handlers and timers. Three kinds of request: `approval` (may this
-call run?), `review` (may this answer be given?) and `outcome` (a `once` call ended without a known result: did it
-happen?).
+Pure: the workflow side (`durable.approvals`) owns handlers and timers, and `core.deciding` says what comes of what.
+Four kinds of request: `approval` (may this call run?), `review` (may this answer be given?), `question` (an agent asks
+a person) and `outcome` (a `once` call ended without a known result: did it happen?).
 """
 
 from typing import Literal
 
 from pydantic import Field
 
-from mainspring.core.canonical import Json, Record, Value, canonical
+from mainspring.core.canonical import Json, Record, Value, canonical, digest
+from mainspring.core.routes import Route
 
-Kind = Literal["approval", "review", "outcome"]
-Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
+Kind = Literal["approval", "review", "question", "outcome"]
+Choice = Literal[
+    "approve", "deny", "stop", "take over", "answer", "expired", "playbook", "happened", "not happened", "give up"
+]  # fmt: skip
+How = Literal["unverified", "claimed", "verified"]
+Stage = Literal["asked", "reminded", "escalated", "handed over"]
+
+
+class Verified(Value):
+    """Whom a token speaks for: the person, their roles, who vouches for it, and the token's own id."""
+
+    person: str
+    roles: tuple[str, ...] = ()
+    issuer: str = ""
+    token: str = ""
+
+
+class Identity(Record):
+    """Who decides, and how that is known.
+
+    `by` is who says so: `Web UI`, a client (`temporal-cli`), or an issuer of tokens. `names` are all names that count
+    for a route: the person, groups and roles, and those of people they decide for, who are `stands_for`. `token` is
+    the id of the token.
+    """
+
+    person: str = ""
+    how: How = "unverified"
+    by: str = "Web UI"
+    names: tuple[str, ...] = ()
+    stands_for: tuple[str, ...] = ()
+    token: str = ""
+
+    @property
+    def words(self) -> str:
+        """As a trace and a card say it: `verified: ada@example.com via https://login.example.com`."""
+        if self.how == "verified":
+            return f"verified: {self.person} via {self.by}"
+        return f"claimed: {self.by}:{self.person}" if self.person else f"unverified: {self.by}"
+
+
+class Vote(Record):
+    """What one person said to a request. `update` is the update they said it with, `at` seconds since 1970."""
+
+    identity: Identity
+    choice: Choice
+    update: str = ""
+    at: float = 0.0
+
+
+class Routed(Record):
+    """The route that a request goes, with its moments (seconds since 1970, 0 for never) as working hours make them."""
+
+    route: str
+    remind: float = 0.0
+    escalate: float = 0.0
+    deadline: float = 0.0
 
 
 class Request(Value):
     """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
 
     `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
-    arguments as shown, bound by `args_digest`. Under review it is `tool` "answer", and `typed` where it has a type.
-    `input_schema` is what other arguments must fit.
+    arguments as shown, bound by `args_digest`. Under review it is `tool` "answer" (or a node's name), and `typed` where
+    it has a type. `input_schema` is what other arguments must fit. `choices` are answers that a question lists.
+
+    `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
+    it goes on (0: not any more), `votes` who has agreed. `binding` is what a token must name to decide it. Where it was
+    handed over, `then` is what the deadline brings.
     """
 
     id: str
@@ -38,13 +97,21 @@ class Request(Value):
     deny_reasons: tuple[str, ...] = ()
     typed: bool = False
     input_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
+    choices: tuple[str, ...] = ()
+    route: Route | None = None
+    stage: Stage = "asked"
+    remind: float = 0.0
+    escalate: float = 0.0
+    votes: tuple[Vote, ...] = ()
+    binding: str = ""
 
 
 class Decision(Value):
     """What was decided. `reason` is what the model and the trace read; `update` names the update that did it.
 
-    `answer` is what a person made of an answer under review ("": it is given as it is); `args` what they made of a
-    call's arguments (None: it runs with its own).
+    `answer` is what a person made of an answer under review ("": it is given as it is), said to a question, or finished
+    the conversation with; `args` what they made of a call's arguments (None: it runs with its own). `votes` are those
+    who decided, where a route asks who.
     """
 
     request: str
@@ -54,6 +121,7 @@ class Decision(Value):
     decided: float = 0.0
     answer: str = ""
     args: dict[str, Json] | None = None
+    votes: tuple[Vote, ...] = ()
 
 
 class Permit(Record):
@@ -88,6 +156,17 @@ class Permit(Record):
         if self.expires and now > self.expires:
             return "the permit has expired"
         return ""
+
+
+def binding(first: str, request: str, args_digest: str) -> str:
+    """What a token must name as its `nonce` to decide a request with these arguments, of the run with this first id."""
+    return digest(f"{first}\n{request}\n{args_digest}")
+
+
+def form_digest(choice: str, form: Json) -> str:
+    """The digest of what is decided: the choice, and what stands in the form beside the token and the request."""
+    fields = {name: value for name, value in form.items() if value} if isinstance(form, dict) else {"comment": form}
+    return digest(canonical([choice, {k: v for k, v in fields.items() if k not in ("request", "token")}]))
 
 
 PERMIT_SECONDS = 3600.0
@@ -130,33 +209,55 @@ def changed(before: dict[str, Json], after: dict[str, Json]) -> str:
     )
 
 
+_SAID: dict[Choice, str] = {
+    "approve": "was approved",
+    "deny": "was denied",
+    "stop": "was denied, and the run stopped",
+    "take over": "was taken over by a person",
+    "answer": "was answered",
+    "expired": "was denied because its deadline passed",
+    "playbook": "was left to the playbook because its deadline passed",
+    "happened": "was answered: it happened",
+    "not happened": "was answered: it did not happen",
+    "give up": "was given up",
+}
+
+
 def settled(request: Request, decision: Decision) -> str:
     """One sentence on a decision already taken, for a late click."""
-    said = {
-        "approve": "was approved",
-        "deny": "was denied",
-        "expired": "was denied because its deadline passed",
-        "happened": "was answered: it happened",
-        "not happened": "was answered: it did not happen",
-        "give up": "was given up",
-    }[decision.choice]
-    return f"Request {request.id} ({request.tool}) {said}. Nothing was changed by this click."
+    people = dict.fromkeys(vote.identity.person for vote in decision.votes if vote.identity.person)
+    by = f" by {' and '.join(people)}" if people else ""
+    return f"Request {request.id} ({request.tool}) {_SAID[decision.choice]}{by}. Nothing was changed by this click."
+
+
+OWN_WORDS = "in your own words"
+"""How the update is named that takes a reason or an answer that the policy does not list."""
 
 
 def choices(request: Request) -> dict[str, tuple[Choice, str]]:
     """The run-time update names for a request, each with the choice and reason it stands for.
 
     Names are plain text in history, so they carry only the request's number, the tool and words
-    from the policy.
+    from the policy; a question's choices are counted, and stand in the card.
     """
+    number = request.id
     if request.kind == "outcome":
         return {
-            f"answer {request.id}: it happened": ("happened", ""),
-            f"answer {request.id}: it did not happen, run it": ("not happened", ""),
-            f"answer {request.id}: give up": ("give up", ""),
+            f"answer {number}: it happened": ("happened", ""),
+            f"answer {number}: it did not happen, run it": ("not happened", ""),
+            f"answer {number}: give up": ("give up", ""),
         }
+    if request.kind == "question":
+        said: dict[str, tuple[Choice, str]] = {
+            f"answer {number}: choice {at}": ("answer", each) for at, each in enumerate(request.choices, 1)
+        }
+        own: dict[str, tuple[Choice, str]] = {f"answer {number}: {OWN_WORDS}": ("answer", "")}
+        return {**(said or own), f"deny {number}: no answer": ("deny", "Nobody answers this.")}
     denials = request.deny_reasons or ("no reason given",)
     return {
-        f"approve {request.id}: {request.tool}": ("approve", ""),
-        **{f"deny {request.id}: {reason}": ("deny", reason) for reason in denials},
+        f"approve {number}: {request.tool}": ("approve", ""),
+        **{f"deny {number}: {reason}": ("deny", reason) for reason in denials},
+        f"deny {number}: {OWN_WORDS}": ("deny", ""),
+        f"deny {number} and stop the run": ("stop", ""),
+        **({} if request.kind == "review" else {f"take over {number}: {OWN_WORDS}": ("take over", "")}),
     }

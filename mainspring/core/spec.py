@@ -3,6 +3,7 @@
 from typing import Literal
 
 from mainspring.core.canonical import Json, Value
+from mainspring.core.routes import Route
 
 Effect = Literal["read", "idempotent", "once"]
 Mode = Literal["step", "turn", "fast"]
@@ -51,7 +52,7 @@ class AgentSpec(Value):
 
     `base` is the text of the rules that every agent has, as they were then; `parts` are the files that the rules
     include, and those of the run's tenant. `input` is the label of what the user says; `cleared` the most secret that
-    its models may be given.
+    its models may be given. `routes` are those of its requests to people.
 
     `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals. `context` is how many
     tokens the model may be given (0: as many as its window has). A field that is not recorded has the meaning it
@@ -79,6 +80,7 @@ class AgentSpec(Value):
     parts: tuple[RuleText, ...] = ()
     input: str = ""
     cleared: str = ""
+    routes: tuple[Route, ...] = ()
 
     @property
     def rule_texts(self) -> tuple[RuleText, ...]:

@@ -9,7 +9,7 @@ the old one until no run needs that any more.
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from mainspring.core.approvals import Decision, Kind, Permit, grant
+from mainspring.core.approvals import Decision, Kind, Permit, Routed, grant
 from mainspring.core.canonical import Json, Record, Value, canonical, digest
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
@@ -18,7 +18,7 @@ from mainspring.errors import MainspringError
 REPAIRS = 2
 """How often in a row a model may be shown its own malformed call or answer before the run fails."""
 
-Verdict = Literal["allow", "deny", "ask", "malformed"]
+Verdict = Literal["allow", "deny", "ask", "question", "malformed"]
 
 
 class CallVerdict(Record):
@@ -26,7 +26,8 @@ class CallVerdict(Record):
 
     `args_digest` is over the arguments as parsed; `matched` names every rule that matched. `label` is that of what the
     arguments were made of, where another agent is to read them ("": as what a user says).
-    `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how.
+    `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how. `question`
+    is a call by which the agent asks a person. `routed` is the route that the request goes.
     """
 
     id: str = ""
@@ -37,6 +38,7 @@ class CallVerdict(Record):
     reason: str = ""
     matched: tuple[str, ...] = ()
     label: str = ""
+    routed: Routed | None = None
 
 
 class Call(Value):

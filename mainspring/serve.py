@@ -43,7 +43,7 @@ from mainspring.core.rule_file import assemble, check_kinds
 from mainspring.core.rule_review import check_reach
 from mainspring.core.spec import AgentSpec
 from mainspring.core.tool import Tool
-from mainspring.definitions import Agent, Graph, remember
+from mainspring.definitions import Agent, Graph, ask_human, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
@@ -83,7 +83,7 @@ class Project:
         """Import every module of the packages and collect what they define."""
         self.agents: dict[str, Agent[Any]] = {}
         self.graphs: dict[str, Graph] = {}
-        self.tools: dict[str, Tool] = {remember.name: remember}
+        self.tools: dict[str, Tool] = {remember.name: remember, ask_human.name: ask_human}
         self.checks: dict[str, Callable[[Facts], Any]] = {}
         self.models = dict(models or {})
         self.memory = memory

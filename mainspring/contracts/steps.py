@@ -108,7 +108,7 @@ class Admission(Record):
     `refusal` is the reason and `rule` the rule, where an input rule denied the run; `matched` are all input rules that
     matched. `recalled` holds
     what memory knows of the user, as a message item; `notes` how many. `indexed` tells whether the
-    search attribute may be set on this server.
+    search attribute may be set on this server, `listed` whether all of them may.
     """
 
     key: str
@@ -119,6 +119,7 @@ class Admission(Record):
     rule: str = ""
     matched: tuple[str, ...] = ()
     indexed: bool = False
+    listed: bool = False
     timing: Timing
 
 

@@ -75,11 +75,14 @@ class Request(Value):
 
     `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
     arguments as shown, bound by `args_digest`. Under review it is `tool` "answer" (or a node's name), and `typed` where
-    it has a type. `input_schema` is what other arguments must fit. `choices` are answers that a question lists.
+    it has a type. `input_schema` is what other arguments must fit, and `answer_schema` an answer of a person's own,
+    where it has a type. `choices` are answers that a question lists. A person may finish the conversation where
+    `can_take_over`.
 
     `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
-    it goes on (0: not any more), `votes` who has agreed. `binding` is what a token must name to decide it. Where it was
-    handed over, `then` is what the deadline brings.
+    it goes on (0: not any more), `votes` who has agreed. `binding` is what a token must name to decide it. `proposed`
+    are the arguments as the agent gave them, where somebody who agreed has changed them. `told` is the last occasion
+    on which channels were told.
     """
 
     id: str
@@ -97,13 +100,17 @@ class Request(Value):
     deny_reasons: tuple[str, ...] = ()
     typed: bool = False
     input_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
+    answer_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
     choices: tuple[str, ...] = ()
+    can_take_over: bool = False
     route: Route | None = None
     stage: Stage = "asked"
     remind: float = 0.0
     escalate: float = 0.0
     votes: tuple[Vote, ...] = ()
     binding: str = ""
+    proposed: dict[str, Json] | None = None
+    told: str = ""
 
 
 class Decision(Value):
@@ -252,12 +259,18 @@ def choices(request: Request) -> dict[str, tuple[Choice, str]]:
             f"answer {number}: choice {at}": ("answer", each) for at, each in enumerate(request.choices, 1)
         }
         own: dict[str, tuple[Choice, str]] = {f"answer {number}: {OWN_WORDS}": ("answer", "")}
-        return {**(said or own), f"deny {number}: no answer": ("deny", "Nobody answers this.")}
+        return {**(said or own), f"deny {number}: no answer": ("deny", "Nobody answers this."), **_beyond(request)}
     denials = request.deny_reasons or ("no reason given",)
     return {
         f"approve {number}: {request.tool}": ("approve", ""),
         **{f"deny {number}: {reason}": ("deny", reason) for reason in denials},
         f"deny {number}: {OWN_WORDS}": ("deny", ""),
-        f"deny {number} and stop the run": ("stop", ""),
-        **({} if request.kind == "review" else {f"take over {number}: {OWN_WORDS}": ("take over", "")}),
+        **_beyond(request),
     }
+
+
+def _beyond(request: Request) -> dict[str, tuple[Choice, str]]:
+    """What ends more than the request."""
+    stop: dict[str, tuple[Choice, str]] = {f"deny {request.id} and stop the run": ("stop", "")}
+    own: dict[str, tuple[Choice, str]] = {f"take over {request.id}: {OWN_WORDS}": ("take over", "")}
+    return {**stop, **(own if request.can_take_over else {})}

@@ -17,7 +17,7 @@ class ToolSpec(Value):
 
     `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's. `returns` and
     `accepts` are labels (`core.labels`): of its results, and of what its arguments may be made of without a person.
-    `opens`: it is given what tokens in its arguments stand for.
+    `opens`: it is given what tokens in its arguments stand for. `asks`: a person answers it, and nothing is run.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ToolSpec(Value):
     returns: str = ""
     accepts: str = ""
     opens: bool = False
+    asks: bool = False
 
 
 PLAYBOOK = "playbook"

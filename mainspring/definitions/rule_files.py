@@ -8,7 +8,7 @@ from mainspring.core import base_rules
 from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
-from mainspring.core.policy import EMPTY, FileRef, Policy, Role, Rule
+from mainspring.core.policy import DAY, EMPTY, FileRef, Policy, Role, Rule, joined
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
@@ -33,11 +33,14 @@ class RuleFiles:
         self._parts = tuple(self._included(self._policy, (str(path),)))
         tenants = self._policy.tenants.items()
         self._overlays = {tenant: self._read(each, str(path), "overlay") for tenant, each in tenants}
+        joint = joined([*(parse(each.text, each.source, each.role) for each in self._parts), self._policy])
+        self.people = joint.people
         self.fields: dict[str, Any] = {
             "rules": own,
             "rules_source": str(path),
-            "deadline": self._policy.deadline,
-            "deny_reasons": self._policy.deny_reasons,
+            "deadline": joint.deadline or DAY,
+            "deny_reasons": joint.deny_reasons,
+            "routes": joint.routes,
             "base": base_rules.TEXT,
             "parts": self._parts,
         }
@@ -99,6 +102,10 @@ def _refuse_idle(policy: Policy, spec: AgentSpec) -> None:
     for rule in policy.rules:
         if why := _idle(rule, spec, agents):
             raise PolicyError(rule.source, rule.at[0], f"rule {rule.id!r}: {why}", rule.at[1])
+    for route in policy.routes:
+        if route.then == "playbook" and not spec.playbook and route.source == policy.source:
+            why = f"route {route.id!r}: {spec.name!r} has no playbook that could go on."
+            raise PolicyError(route.source, route.at[0], why, route.at[1])
     for limit in policy.limits:
         if limit.tool in agents:
             why = f"{limit.tool!r} is an agent, whose own calls are limited. Drop 'tool', or limit these."

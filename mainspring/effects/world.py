@@ -11,6 +11,7 @@ from mainspring.effects.ledger import Ledger
 from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
+from mainspring.ports.verifier import Verifier
 from mainspring.telemetry.export import Exporter
 
 ITEM_LIMIT = 128 * 1024
@@ -22,7 +23,7 @@ class World:
     """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out).
 
     `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, whether the server had our
-    search attribute, and when (monotonic seconds) it was asked.
+    search attribute, and when (monotonic seconds) it was asked. `inbox` is the address of the web inbox.
     """
 
     agents: Mapping[str, Agent[Any]]
@@ -37,6 +38,8 @@ class World:
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
     limiter: Limiter | None = None
+    verifier: Verifier | None = None
+    inbox: str = ""
     indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
 
     def too_large(self, text: str) -> str:

@@ -1,0 +1,155 @@
+"""Decides what becomes of a request: as people say something to it, and as its moments come. Pure.
+
+    asked → reminded → escalated → handed over
+      each of them → decided (enough people agree, or one denies) | expired (its deadline) | withdrawn (the run ends)
+
+What is decided by whom is checked twice with the same words: `why_not` before a vote counts, `counted` when it does.
+"""
+
+from typing import Literal, NamedTuple
+
+from mainspring.core.approvals import Choice, Identity, Request, Routed, Vote
+from mainspring.core.hours import after
+from mainspring.core.routes import Route
+
+Moment = Literal["remind", "escalate", "deadline"]
+AGREEING: tuple[Choice, ...] = ("approve", "happened", "not happened")
+"""What as many people as the route says have to agree on; for all else, which lets nothing run, one is enough."""
+
+
+class Next(NamedTuple):
+    """What comes next while nobody decides: when (seconds since 1970), and what it brings."""
+
+    at: float
+    moment: Moment
+
+
+def routed(route: Route, now: float) -> Routed:
+    """The moments of a route that a request goes from now on."""
+    return Routed(
+        route=route.id,
+        remind=after(now, route.remind, route.hours),
+        escalate=after(now, route.escalate, route.hours),
+        deadline=after(now, route.deadline, route.hours),
+    )
+
+
+def next_moment(request: Request) -> Next:
+    """The first moment that has not come yet."""
+    moments: list[Next] = [Next(request.deadline, "deadline")]
+    if request.remind:
+        moments.append(Next(request.remind, "remind"))
+    if request.escalate:
+        moments.append(Next(request.escalate, "escalate"))
+    return min(moments, key=lambda each: each.at)
+
+
+def passed(request: Request, moment: Moment) -> Request | Choice:
+    """The request after a moment has come, or what is decided by it."""
+    route = request.route
+    if moment == "remind":
+        return request.model_copy(update={"stage": "reminded", "remind": 0.0})
+    if moment == "escalate":
+        return request.model_copy(update={"stage": "escalated", "remind": 0.0, "escalate": 0.0})
+    if route and route.then == "hand over" and request.stage != "handed over":
+        # `each` was for those who did not decide; of the new ones, one is enough where no number is set.
+        handed = route.model_copy(update={"who": route.hand_to, "each": ()})
+        again = {"deadline": request.deadline + route.deadline, "votes": (), "remind": 0.0, "escalate": 0.0}
+        return request.model_copy(update={"stage": "handed over", "route": handed, **again})
+    if request.kind == "outcome":
+        return "give up"
+    if route and route.then in ("approve", "playbook"):
+        return "approve" if route.then == "approve" else "playbook"
+    return "expired"
+
+
+def deciders(request: Request) -> tuple[str, ...]:
+    """The names of which one is needed to decide the request now; none where everybody may."""
+    route = request.route
+    if route is None or not (named := route.each or route.who):
+        return ()
+    return tuple(dict.fromkeys((*named, *(route.to if request.stage == "escalated" else ()))))
+
+
+def why_not(request: Request, identity: Identity, user: str) -> str:
+    """Why this person may not decide the request ("" where they may). `user` is whom the run is for."""
+    if request.route is None:
+        return ""
+    return _unfit(request, request.route, identity, user) or _spent(request, identity)
+
+
+def _unfit(request: Request, route: Route, identity: Identity, user: str) -> str:
+    if route.verified and identity.how != "verified":
+        return f"request {request.id} needs somebody whose identity is verified; you are {identity.words}."
+    if route.asks_who and not identity.person:
+        return f"request {request.id} may not be decided by everybody, and the Web UI does not say who you are."
+    if user and not route.own and user in (identity.person, *identity.stands_for):
+        return f"{identity.person!r} asked for this, so somebody else has to decide."
+    wanted = deciders(request)
+    if wanted and not set(wanted) & set(identity.names):
+        return f"{identity.person!r} may not decide request {request.id}. It is for {_listed(wanted)}."
+    return ""
+
+
+def _spent(request: Request, identity: Identity) -> str:
+    """Nobody agrees twice, neither by a token of before nor as somebody's delegate."""
+    if identity.token and any(vote.identity.token == identity.token for vote in request.votes):
+        return f"this token was used for request {request.id} already."
+    people = {identity.person, *identity.stands_for}
+    for vote in request.votes:
+        if people & {vote.identity.person, *vote.identity.stands_for}:
+            return f"{vote.identity.person!r} has said {vote.choice!r} to request {request.id} already."
+    return ""
+
+
+def counted(request: Request, vote: Vote) -> Request:
+    """The request with a vote that nothing speaks against. What agrees on something else begins anew with it."""
+    same = tuple(each for each in request.votes if each.choice == vote.choice)
+    return request.model_copy(update={"votes": (*same, vote)})
+
+
+def is_enough(request: Request) -> bool:
+    """Whether what was said last is decided."""
+    route = request.route
+    if route is None or request.votes[-1].choice not in AGREEING:
+        return True
+    if not route.each:
+        return len(request.votes) >= route.need
+    return len(_seats(request, route)) == len(route.each)
+
+
+def missing(request: Request) -> tuple[str, ...]:
+    """Of a route that wants one of each, the names that nobody has agreed for yet."""
+    route = request.route
+    if route is None or not route.each:
+        return ()
+    taken = _seats(request, route)
+    return tuple(name for name in route.each if name not in taken)
+
+
+def _seats(request: Request, route: Route) -> dict[str, int]:
+    """Whose vote fills which seat; nobody fills two. Augmenting paths (Kuhn 1955), over a handful of people.
+
+    Whom it was escalated to may fill any seat.
+    """
+    seats: dict[str, int] = {}
+    anywhere = set(route.to) if request.stage == "escalated" else set[str]()
+
+    def place(voter: int, seen: set[str]) -> bool:
+        names = set(request.votes[voter].identity.names)
+        for seat in route.each:
+            if (seat in names or anywhere & names) and seat not in seen:
+                seen.add(seat)
+                if seat not in seats or place(seats[seat], seen):
+                    seats[seat] = voter
+                    return True
+        return False
+
+    for voter in range(len(request.votes)):
+        place(voter, set())
+    return seats
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

@@ -202,7 +202,7 @@ class Approvals:
         Raises:
             ApplicationError: NotAccepted; nothing is changed.
         """
-        given = read_form(form, choice)
+        given = read_form(form, choice, said)
         request = self._must_be_open(number, given)
         identity = await self._who(request, choice, given)
         if identity:
@@ -216,7 +216,7 @@ class Approvals:
             if not is_enough(after):
                 self._change(after)
                 return _so_far(after)
-        return self._decided(request, after, choice, reason, answer_of(given, choice, said))
+        return self._decided(request, after, choice, reason, answer_of(given))
 
     def _decided(self, request: Request, after: Request, choice: Choice, reason: str, answer: str) -> str:
         update = workflow.current_update_info()
@@ -292,13 +292,13 @@ class Approvals:
         if max(at["remind"], at["escalate"]) >= at["deadline"]:
             raise failure("NotAccepted", "To remind or escalate comes before the deadline.")
 
-    def check(self, number: str, choice: Choice, form: Any, *, wordy: bool = False) -> None:
-        """Refuse a decision that does not fit, in words.
+    def check(self, number: str, choice: Choice, form: Any, said: str = "", *, wordy: bool = False) -> None:
+        """Refuse a decision that does not fit, in words; `wordy` ones need some of the person's own.
 
         Raises:
             ApplicationError: NotAccepted; nothing is recorded.
         """
-        given = read_form(form, choice)
+        given = read_form(form, choice, said)
         request = self._must_be_open(number, given)
         check_form(request, choice, given)
         if wordy and choice == "deny" and not given.get("comment"):
@@ -405,7 +405,7 @@ class Approvals:
 
         def validate(form: Any = None) -> None:
             if not self._updates.is_known:
-                self.check(number, choice, form, wordy=wordy)
+                self.check(number, choice, form, said, wordy=wordy)
 
         return handle, validate
 

@@ -26,8 +26,10 @@ _LONGEST = 64 * 1024
 """Bytes of what a person writes."""
 
 
-def read_form(form: Any, choice: Choice) -> dict[str, Json]:
+def read_form(form: Any, choice: Choice, said: str = "") -> dict[str, Json]:
     """A form as an object: a plain text is the comment, or the answer where that is what is asked for.
+
+    `said` is the answer that the update's name stands for.
 
     Raises:
         ApplicationError: NotAccepted, when it is neither a text nor an object of the fields there are.
@@ -44,7 +46,7 @@ def read_form(form: Any, choice: Choice) -> dict[str, Json]:
     for name in ("comment", "token"):
         if given.get(name) is not None and not isinstance(given[name], str):
             raise failure("NotAccepted", f"{name!r} must be a text.")
-    return given
+    return {"answer": said, **given} if choice == "answer" and said else given
 
 
 def read_choice(verb: str, form: dict[str, Json]) -> tuple[Choice, dict[str, Json]]:
@@ -158,11 +160,9 @@ def reason_of(request: Request, choice: Choice, said: str, given: dict[str, Json
     return reason
 
 
-def answer_of(given: dict[str, Json], choice: Choice, said: str) -> str:
+def answer_of(given: dict[str, Json]) -> str:
     """The words that a person answers with; "" where there are none."""
     answer = given.get("answer")
-    if choice == "answer":
-        return str(answer or said)
     return answer if isinstance(answer, str) else canonical(answer) if answer else ""
 
 
@@ -172,5 +172,5 @@ def edited(request: Request, choice: Choice, given: dict[str, Json]) -> dict[str
     if choice != "approve":
         return request.args
     if request.kind == "review" and given.get("answer"):
-        return {"answer": answer_of(given, choice, "")}
+        return {"answer": answer_of(given)}
     return {**request.args, **args} if isinstance(args, dict) else request.args

@@ -123,6 +123,7 @@ class Carried(Record):
     recalled: Item | None = None
     indexed: bool = False
     listed: bool = False
+    inbox: str = ""
     part: int = 1
     began: int = 0
     totals: Totals = Totals()

@@ -108,7 +108,8 @@ class Admission(Record):
     `refusal` is the reason and `rule` the rule, where an input rule denied the run; `matched` are all input rules that
     matched. `recalled` holds
     what memory knows of the user, as a message item; `notes` how many. `indexed` tells whether the
-    search attribute may be set on this server, `listed` whether all of them may.
+    search attribute may be set on this server, `listed` whether all of them may. `inbox` is the
+    address of the web inbox.
     """
 
     key: str
@@ -120,6 +121,7 @@ class Admission(Record):
     matched: tuple[str, ...] = ()
     indexed: bool = False
     listed: bool = False
+    inbox: str = ""
     timing: Timing
 
 

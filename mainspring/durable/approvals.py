@@ -368,8 +368,9 @@ class Approvals:
         """Say on the run's page what it waits for."""
         if requests := self.waiting:
             given = self._carried.given if self._carried else None
-            times = {r.id: _times(r) for r in requests}
-            details = card.card(requests, (given.input or "") if given else "", times, given.user if given else "")
+            info, inbox = workflow.info(), self._carried.inbox if self._carried else ""
+            place = card.Place(info.namespace, info.workflow_id, inbox)
+            details = card.card(requests, (given.input or "") if given else "", given.user if given else "", place)
         elif self._paused:
             details = card.paused()
         else:
@@ -413,8 +414,7 @@ class Approvals:
 def _times(request: Request) -> str:
     """The moments of a request, in words."""
     at = {"reminder": request.remind, "escalated": request.escalate, "deadline": request.deadline}
-    said = [f"{name} {datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC" for name, time in at.items() if time]
-    return ", ".join(said)
+    return ", ".join(f"{name} {card.when(time)}" for name, time in at.items() if time)
 
 
 def _so_far(request: Request) -> str:

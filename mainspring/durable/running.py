@@ -325,6 +325,7 @@ def admitted(given: RunInput, admission: Admission) -> Carried:
         recalled=admission.recalled,
         indexed=admission.indexed,
         listed=admission.listed,
+        inbox=admission.inbox,
         began=int(info.start_time.timestamp() * 1e9),
     )
 

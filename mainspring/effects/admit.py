@@ -61,6 +61,7 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         rule=rule,
         matched=judged.matched,
         indexed=await _is_indexed(world),
+        inbox=world.inbox,
         timing=Timing(start=start, end=time.time_ns()),
     )
     world.ledger.keep(run, _items(admission))

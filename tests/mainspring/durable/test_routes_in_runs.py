@@ -8,6 +8,8 @@ from temporalio.client import WorkflowFailureError
 
 from mainspring import Agent, Context, tool
 from mainspring.contracts import names
+from mainspring.telemetry import attributes as a
+from mainspring.telemetry.chain import project_run
 from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench, TestRun
 from tests.mainspring.durable.conftest import Move
@@ -280,3 +282,26 @@ async def test_a_late_click_reads_who_decided(start: Any) -> None:
     assert await refused(run, ADA) == f"Request 1 (pay) was denied by {BO}. Nothing was changed by this click."
     await run.approve(second)
     await run.result()
+
+
+async def test_the_trace_says_who_decided(mainspring: Bench, start: Any) -> None:
+    """Everybody who agreed, how it is known who they are, and the route; not who was refused, nor who only moved it."""
+    run = await start(5000)
+    (request,) = await run.waiting()
+    await refused(run, "max@example.com")
+    ada = await run.by(ADA)
+    await ada.approve(request)
+    await ada.refusal_of(names.APPROVE, {"request": "1"})
+    await (await run.by(BO)).update(names.RESCHEDULE, {"request": "1", "deadline": "9h"})
+    going = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
+    assert [a.DECISION in span.attributes for span in going.waiting] == [False]
+
+    await (await run.by(CY)).approve(request)
+    await run.result()
+    trace = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
+    (wait,) = (span for span in trace.spans if a.ASKED in span.attributes)
+    assert {key: wait.text(key) for key in (a.DECISION, a.DECIDED_BY, a.ROUTE)} == {
+        a.DECISION: "approve",
+        a.DECIDED_BY: f"claimed: test:{ADA}; claimed: test:{CY}",
+        a.ROUTE: "large",
+    }

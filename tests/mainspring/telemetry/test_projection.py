@@ -9,7 +9,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from mainspring.contracts.steps import Stretch, Timing
 from mainspring.core.approvals import Request, choices
 from mainspring.telemetry import attributes as a
-from mainspring.telemetry.projection import ANSWERS, BUTTON, project
+from mainspring.telemetry.history import Click
+from mainspring.telemetry.projection import BUTTON, choice_of, project
 from mainspring.telemetry.spans import admit_span, model_span, tool_span
 from mainspring.telemetry.trace import closing_spans, orphans
 
@@ -379,15 +380,16 @@ async def test_a_history_may_come_as_a_stream(refunded):
     assert await project(stream(), pydantic_data_converter) == await refunded.trace()
 
 
-@pytest.mark.parametrize("kind", ["approval", "outcome"])
+@pytest.mark.parametrize("kind", ["approval", "review", "question", "outcome"])
 def test_every_button_is_read(kind):
     """Each run-time update's name gives back the request's number, and for an answer the choice it stands for."""
     values = dict.fromkeys(("step", "agent", "args_digest", "rule", "reason"), "")
-    request = Request(id="12", kind=kind, tool="issue_refund", args={}, asked=0, deadline=0, **values)
+    request = Request(
+        id="12", kind=kind, tool="issue_refund", args={}, asked=0, deadline=0, can_take_over=True, **values
+    )
 
     for name, (choice, _) in choices(request).items():
         button = BUTTON.fullmatch(name)
         assert button is not None
         assert button["request"] == "12"
-        said = ANSWERS.get(button["rest"], button["rest"]) if kind == "outcome" else button["verb"]
-        assert said == choice
+        assert choice_of(Click(name, {}, "", 0)) == choice

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -91,11 +92,14 @@ def write(file: Path, text: str, *, private: bool, new: bool = False) -> None:
         OSError: it cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    mode = 0o600 if private else 0o644
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as opened:
-        opened.write(text)
+    # Not named after the process: in containers that share the folder each may be number 1.
+    number, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+    draft = Path(name)
     try:
+        with os.fdopen(number, "w", encoding="utf-8") as opened:
+            opened.write(text)
+        if not private:
+            draft.chmod(0o644)
         if new:
             os.link(draft, file)  # fails where there is one
         else:

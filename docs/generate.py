@@ -53,6 +53,10 @@ START = (
 )
 WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
 SETTINGS = {
+    "approval_keys": "the file of the keys that Mainspring itself signs with; it must be there, and workers on several "
+    "machines need the same. Without it, `approval-keys.json` in the state folder, which is made",
+    "approvers": "who is trusted to say [who decides](../how-to/verify-approvers.md): tables with `keys`, and "
+    "`issuer`, `audience`, `roles`, `person` for an identity provider",
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",

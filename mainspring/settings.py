@@ -9,21 +9,34 @@ import re
 import tomllib
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from mainspring.contracts.names import TASK_QUEUE
+from mainspring.core.tokens import Approver
 from mainspring.errors import SetupError, did_you_mean
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
-KEYS = ("limits", "model", "patterns", "payloads", "presidio", "state", "task_queue", "token_key")
+KEYS = (
+    "approval_keys",
+    "approvers",
+    "limits",
+    "model",
+    "patterns",
+    "payloads",
+    "presidio",
+    "state",
+    "task_queue",
+    "token_key",
+)
 _PAYLOADS = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|[^:]*|[A-Za-z]:[\\/].*)$"
 """No colon but in S3's address and after a drive's letter: `gs://bucket` is no folder."""
 _LIMITS = r"^$|^[a-z][a-z+]*://\S*$"
@@ -38,11 +51,15 @@ class Settings(BaseSettings):
     `token_key` (64 hex characters) is what tokens are made with, "" for a key that is made and kept in `state`;
     `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
+    `approvers` are those who are trusted to say who somebody is; `approval_keys` is the file of the keys that the
+    engine itself signs with, "" for one that is made and kept in `state`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, frozen=True, extra="forbid")
 
+    approval_keys: str = ""
+    approvers: tuple[Approver, ...] = ()
     limits: str = Field(default="", pattern=_LIMITS)
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
     patterns: dict[str, str] = Field(default_factory=dict[str, str])
@@ -56,6 +73,19 @@ class Settings(BaseSettings):
         pattern=r"^$|^https?://",
         validation_alias=AliasChoices(*OTLP),
     )
+
+    @field_validator("approvers")
+    @classmethod
+    def _once_each(cls, approvers: tuple[Approver, ...]) -> tuple[Approver, ...]:
+        issuers = [each.issuer for each in approvers if each.issuer]
+        if twice := next((each for each in issuers if issuers.count(each) > 1), ""):
+            raise ValueError(f"the issuer {twice!r} stands in two tables; write one")
+        return approvers
+
+    @property
+    def approval_keys_file(self) -> Path:
+        """The file with the keys that approvals are signed with, where no other is set."""
+        return Path(self.approval_keys) if self.approval_keys else self.state / "approval-keys.json"
 
     @property
     def limits_file(self) -> Path:
@@ -111,6 +141,8 @@ def read_settings(*, model: str | None = None) -> Settings:
         settings = Settings() if model is None else Settings(model=model)
     except ValidationError as error:
         problems += [_in_words(each, flag=model is not None) for each in error.errors()]
+    except SettingsError as error:
+        problems.append(_not_json(error))
     except tomllib.TOMLDecodeError as error:
         problems.append(f"'{FILE}' is not TOML: {error}.")
     except OSError as error:
@@ -130,11 +162,20 @@ def _unknown_variables() -> list[str]:
     ]
 
 
+def _not_json(error: SettingsError) -> str:
+    """A variable that holds a table or list is JSON; pydantic names the field alone."""
+    name = next((each for each in KEYS if f'"{each}"' in str(error)), "")
+    return f"The variable {PREFIX + name.upper()!r} must hold JSON, such as a list or an object."
+
+
 def _in_words(error: ErrorDetails, *, flag: bool) -> str:
     name = str(error["loc"][0])
+    if name == "approvers":
+        return _approvers_in_words(error)
     if error["type"] == "extra_forbidden":
         return f"The key {name!r} in '{FILE}' is not known.{did_you_mean(name, KEYS)}"
     right = {
+        "approval_keys": "it must be the path of a file",
         "limits": "it must be an address such as 'redis://host:6379' or 'memory://', or empty for a file",
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
         "payloads": "it must be the path of a folder, an address such as 's3://bucket/prefix', or 'none'",
@@ -148,6 +189,23 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
     if name == "limits":  # there may be a password before the host
         given = re.sub("(?<=').*@", "…@", given)
     return f"{_place(name, flag=flag)} is {given}, but {right}."
+
+
+def _approvers_in_words(error: ErrorDetails) -> str:
+    """What is wrong with a table `[[approvers]]`: which one, and which key of it."""
+    _, *rest = error["loc"]
+    where = _place("approvers", flag=False)
+    if error["type"] in ("tuple_type", "model_type"):
+        return f"{where} must be a list of tables, such as [[approvers]] with issuer = '…' and keys = '…'."
+    table = f"{where}, table {rest[0] + 1}" if rest and isinstance(rest[0], int) else where
+    key = str(rest[1]) if len(rest) > 1 else ""
+    if error["type"] == "extra_forbidden":
+        return f"{table}: the key {key!r} is not known.{did_you_mean(key, Approver.model_fields)}"
+    if error["type"] == "missing":
+        return f"{table}: it needs 'keys', the path or https:// address of a JWKS."
+    if key:
+        return f"{table}: {key!r} must be a text that is not empty."
+    return f"{table}: {error['msg'].removeprefix('Value error, ')}."
 
 
 def _place(name: str, *, flag: bool) -> str:

@@ -1,4 +1,4 @@
-"""`mainspring approve`, `deny`, `answer`: what an approver says at a terminal. The edge.
+"""`mainspring approve`, `deny`, `answer`, `take-over`, `reschedule`: what a person says at a terminal. The edge.
 
 The same updates as in the Temporal Web UI and the `temporal` CLI; the run itself judges whether they fit.
 """
@@ -10,14 +10,16 @@ from uuid import uuid4
 
 import typer
 
+from mainspring.cli.proofs import KeyOption, TokenOption, proof_of
+from mainspring.cli.runs import ANSWERS_WITHIN
 from mainspring.contracts import names
 from mainspring.errors import UsageError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-ANSWERS_WITHIN = 20
-"""Seconds a worker has to take a decision in."""
+    from mainspring.cli.proofs import Proof
+
 _AGAIN = 0.2
 
 Run = Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]
@@ -35,9 +37,12 @@ class Outcome(StrEnum):
 def approve(
     run: Run,
     request: Request,
+    *,
     comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
     answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
     args: Annotated[str, typer.Option(help="Of a call: other arguments, as a JSON object.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
 ) -> None:
     """Approve a request of a run that waits."""
     form: dict[str, Any] = {"request": request, "comment": comment}
@@ -45,21 +50,73 @@ def approve(
         form["answer"] = answer
     if args:
         form["args"] = _object(args)
-    _decide(run, names.APPROVE, form)
+    _decide(run, names.APPROVE, form, "approve", proof_of(key, token))
 
 
-def deny(run: Run, request: Request, reason: Annotated[str, typer.Option(help="What the model is told.")] = "") -> None:
+def deny(
+    run: Run,
+    request: Request,
+    *,
+    reason: Annotated[str, typer.Option(help="What the model is told.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the run as well.")] = False,
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
     """Deny a request of a run that waits."""
-    _decide(run, names.DENY, {"request": request, "comment": reason})
+    form: dict[str, Any] = {"request": request, "comment": reason}
+    if stop:
+        form["stop"] = True
+    _decide(run, names.DENY, form, "stop" if stop else "deny", proof_of(key, token))
 
 
 def answer(
     run: Run,
     request: Request,
-    outcome: Annotated[Outcome, typer.Argument(help="What you found out.", show_default=False)],
+    outcome: Annotated[Outcome | None, typer.Argument(help="What you found out.", show_default=False)] = None,
+    *,
+    text: Annotated[str, typer.Option(help="Of a question that an agent asks: the answer.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
 ) -> None:
-    """Say how a call ended whose result is not known."""
-    _decide(run, names.ANSWER, {"request": request, "outcome": outcome.value})
+    """Answer a question, or say how a call ended whose result is not known."""
+    if (outcome is None) == (not text):
+        raise typer.BadParameter(
+            "give one of them: OUTCOME for a call whose result is not known, --text for a question.",
+            param_hint="OUTCOME, '--text'",
+        )
+    if outcome is None:
+        _decide(run, names.ANSWER, {"request": request, "answer": text}, "answer", proof_of(key, token))
+    else:
+        form = {"request": request, "outcome": outcome.value}
+        _decide(run, names.ANSWER, form, outcome.value.replace("-", " "), proof_of(key, token))
+
+
+def take_over(
+    run: Run,
+    request: Request,
+    *,
+    text: Annotated[str, typer.Option(help="What is answered in the agent's place.", show_default=False)],
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
+    """Finish the conversation in the agent's place: it does nothing more, and your answer is given."""
+    _decide(run, names.TAKE_OVER, {"request": request, "answer": text}, "take over", proof_of(key, token))
+
+
+def reschedule(
+    run: Run,
+    request: Request,
+    *,
+    deadline: Annotated[str, typer.Option(help="How long there is from now, such as 2h.", show_default=False)],
+    remind: Annotated[str, typer.Option(help="When people are told again, from now.")] = "",
+    escalate: Annotated[str, typer.Option(help="When others may decide too, from now.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
+    """Give a request more time, or less."""
+    form = {"request": request, "deadline": deadline, "remind": remind, "escalate": escalate}
+    given = {name: value for name, value in form.items() if value}
+    _decide(run, names.RESCHEDULE, given, "reschedule", proof_of(key, token))
 
 
 async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> str:
@@ -89,9 +146,7 @@ async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> s
                     raise
             await asyncio.sleep(_AGAIN)
 
-    status = (await runs.describe(client, run)).status
-    if status is not None and status.name != "RUNNING":
-        raise UsageError(f"Run {run!r} has ended ({status.name.lower()}), so nothing waits for a decision.")
+    await runs.describe_running(client, run)
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
             return await until_taken()
@@ -115,10 +170,13 @@ def _object(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _decide(run: str, name: str, form: dict[str, Any]) -> None:
+def _decide(run: str, name: str, form: dict[str, Any], choice: str, proof: "Proof | None") -> None:
+    """`choice` is what the form comes to, as `core.approvals` names it."""
     from mainspring.cli import interrupt, runs
 
     async def decide() -> str:
-        return await send(await runs.connect_as_person(), run, name, form)
+        client = await runs.connect_as_person()
+        token = await proof.token(client, run, choice, form) if proof else ""
+        return await send(client, run, name, {**form, "token": token} if token else form)
 
     typer.echo(interrupt.run(decide()))

@@ -17,7 +17,9 @@ from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
 
-COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_commands if command.callback)
+COMMANDS = sorted(
+    str(command.callback.__name__).replace("_", "-") for command in app.registered_commands if command.callback
+)
 ROOT = Path(__file__).parents[3]
 
 
@@ -118,7 +120,16 @@ def test_bad_setting(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("approve", "r", "1"), ("deny", "r", "1"), ("answer", "r", "1", "happened"), ("trace", "r"), ("setup",)],
+    [
+        ("approve", "r", "1"),
+        ("deny", "r", "1"),
+        ("answer", "r", "1", "happened"),
+        ("answer", "r", "1", "--text", "x"),
+        ("take-over", "r", "1", "--text", "x"),
+        ("reschedule", "r", "1", "--deadline", "2h"),
+        ("trace", "r"),
+        ("setup",),
+    ],
 )
 def test_no_server(arguments: tuple[str, ...], nowhere: str):
     """Without a server, each command that needs one names the address and the way out."""

@@ -11,6 +11,7 @@ from mainspring.effects.ledger import Ledger
 from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
+from mainspring.ports.notifier import Notifier
 from mainspring.telemetry.export import Exporter
 
 ITEM_LIMIT = 128 * 1024
@@ -37,6 +38,7 @@ class World:
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
     limiter: Limiter | None = None
+    notifier: Notifier | None = None
     indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
 
     def too_large(self, text: str) -> str:

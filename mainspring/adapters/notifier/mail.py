@@ -7,10 +7,10 @@ id made of the notice's key, by which a mailbox can drop a repetition.
 import asyncio
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_string
 from email.message import Message as Mail
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from typing_extensions import override
 
@@ -20,7 +20,6 @@ from mainspring.adapters.notifier.ways import Message, NotSent, Way
 
 if TYPE_CHECKING:
     from apprise.plugins.base import NotifyBase
-    from apprise.plugins.email import NotifyEmail
 
 _LASTING = 500
 """From here on the codes of RFC 5321 are of failures that last."""
@@ -45,7 +44,7 @@ class MailWay(Way):
         from apprise.exception import AppriseException
 
         try:
-            account = cast("NotifyEmail", open_service(self._url, seconds=self._seconds))  # it was one at the start
+            account: Any = open_service(self._url, seconds=self._seconds)  # a NotifyEmail, whose types are unfinished
             letters = list(_compose(account, message))
             with _connected(account, self._seconds) as server:
                 failures = [failure for each in letters if (failure := _post(server, account, each))]
@@ -68,16 +67,16 @@ class _Letter(NamedTuple):
     mail: Mail
 
 
-def _compose(account: "NotifyEmail", message: Message) -> Iterator[_Letter]:
-    from apprise import NotifyFormat
-    from apprise.conversion import convert_between
+def _compose(account: Any, message: Message) -> Iterator[_Letter]:
+    from apprise import NotifyFormat, conversion
 
     words = message.words
     source = NotifyFormat.HTML if words.is_html else NotifyFormat.TEXT
     wanted = account.resolve_format(source)  # `?format=` of the URL
+    convert = cast("Callable[..., str]", conversion.convert_between)
     prepared = account.prepare_emails(
         subject=words.title,
-        body=convert_between(source, wanted, words.text),
+        body=convert(source, wanted, words.text),
         notify_format=wanted,
         from_addr=account.from_addr,
         to=account.targets,
@@ -98,7 +97,7 @@ def _compose(account: "NotifyEmail", message: Message) -> Iterator[_Letter]:
         yield _Letter(each.to_addrs, mail)
 
 
-def _connected(account: "NotifyEmail", seconds: float) -> smtplib.SMTP:
+def _connected(account: Any, seconds: float) -> smtplib.SMTP:
     context = ssl.create_default_context()
     if not account.verify_certificate:  # `?verify=no` of the URL
         context.check_hostname = False
@@ -118,7 +117,7 @@ def _connected(account: "NotifyEmail", seconds: float) -> smtplib.SMTP:
     return server
 
 
-def _post(server: smtplib.SMTP, account: "NotifyEmail", letter: _Letter) -> NotSent | None:
+def _post(server: smtplib.SMTP, account: Any, letter: _Letter) -> NotSent | None:
     """Send one; that it was refused does not keep the others from being sent."""
     try:
         missed = server.sendmail(account.from_addr[1], letter.to, letter.mail.as_bytes())

@@ -5,7 +5,8 @@ read the status out of it, and nobody else gets it.
 """
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
@@ -60,7 +61,8 @@ def open_service(url: str, *, seconds: float) -> "NotifyBase | None":
             service_timeout=seconds,
             allow_templates=False,
         )
-        service = Apprise.instantiate(url, asset=asset)
+        instantiate = cast("Callable[..., NotifyBase | None]", Apprise.instantiate)
+        service = instantiate(url, asset=asset)
     if service is not None:
         service.retry = 0
         service.optional = False  # a failure is told as one, whatever the URL says

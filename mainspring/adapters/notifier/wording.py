@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateSyntaxError, meta
 from jinja2.sandbox import SandboxedEnvironment
@@ -39,7 +39,7 @@ class Wording:
         """
         self._environment = SandboxedEnvironment(
             loader=ChoiceLoader([FileSystemLoader(each) for each in (*folders, _OURS)]),
-            autoescape=lambda name: bool(name and name.endswith(".html")),
+            autoescape=_is_html,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -56,22 +56,24 @@ class Wording:
     def _checked(self, file: Path, occasion: Occasion) -> Template:
         try:
             unknown = meta.find_undeclared_variables(self._environment.parse(file.read_text("utf-8"))) - _KNOWN
-            if unknown:
-                name = sorted(unknown)[0]
-                raise SetupError(f"the template '{file}' uses {name!r}.{did_you_mean(name, _KNOWN)}")
             template = self._environment.get_template(file.name)
-            titles = [_words(template, each).title for each in _samples(occasion)]
-        except SetupError:
-            raise
+            titles = [] if unknown else [_words(template, each).title for each in _samples(occasion)]
         except TemplateSyntaxError as error:
             place = f"{error.filename or file}:{error.lineno}"
             raise SetupError(f"the template '{place}' is wrong: {error.message}.") from None
-        except Exception as error:  # whatever a template can do wrong
+        except Exception as error:  # noqa: BLE001 - whatever a template can do wrong
             why = str(error).rstrip(".") or type(error).__name__
             raise SetupError(f"the template '{file}' fails: {type(error).__name__}: {why}.") from None
+        if unknown:
+            name = min(unknown)
+            raise SetupError(f"the template '{file}' uses {name!r}, which no notice has.{did_you_mean(name, _KNOWN)}")
         if not all(titles):
             raise SetupError(f"the template '{file}' gives no title. Write one into its first line.")
         return template
+
+
+def _is_html(name: str | None) -> bool:
+    return bool(name and name.endswith(".html"))
 
 
 def _files(folder: Path) -> dict[Occasion, Path]:
@@ -141,5 +143,5 @@ _KNOWN = frozenset(next(_samples("asked")))
 
 def _words(template: Template, context: Mapping[str, object]) -> Words:
     title, _, text = template.render(context).strip().partition("\n")
-    is_html = cast(str, template.name).endswith(".html")
+    is_html = _is_html(template.name)
     return Words(Markup(title).striptags() if is_html else title.strip(), text.strip(), is_html)  # noqa: S704

@@ -67,7 +67,7 @@ class _NoChannels(Notifier):
 
     async def send(self, channel: str, notice: Notice) -> None:
         """Refuse."""
-        raise NotifyError(f"channel {channel!r} was not told: this worker has no channels.")
+        raise NotifyError(f"channel {channel!r} was not told of request {notice.request}: this worker has no channels.")
 
 
 async def _tell(notifier: Notifier, work: NotifyWork, name: str, progress: _Progress) -> None:

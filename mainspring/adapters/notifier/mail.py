@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from email import message_from_string
 from email.message import Message as Mail
+from email.policy import SMTP
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from typing_extensions import override
@@ -92,7 +93,7 @@ def _compose(account: Any, message: Message) -> Iterator[_Letter]:
     )
     domain = account.from_addr[1].rpartition("@")[2]
     for each in prepared:
-        mail = message_from_string(each.body)
+        mail = message_from_string(each.body, policy=SMTP)
         mail.replace_header("Message-ID", f"<{message.notice.key}@{domain}>")
         yield _Letter(each.to_addrs, mail)
 

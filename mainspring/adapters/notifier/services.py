@@ -5,7 +5,9 @@ read the status out of it, and nobody else gets it.
 """
 
 import re
+import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
@@ -52,6 +54,7 @@ def open_service(url: str, *, seconds: float) -> "NotifyBase | None":
     """The service that a URL names, with apprise's own retries off; None where it names none, or lacks a part."""
     from apprise import Apprise, AppriseAsset
 
+    _load()
     with hushed():
         asset = AppriseAsset(
             app_id="Mainspring",
@@ -82,6 +85,16 @@ def check_service(name: str, channel: Channel, *, seconds: float) -> "NotifyBase
             "Write it like 'mailto://…', 'slack://…' or 'webhook+https://…'; https://appriseit.com/services/ has all."
         )
     return service
+
+
+@cache
+def _load() -> None:
+    """Load apprise's services; one of them imports a module that Python warns of."""
+    from apprise.manager_plugins import NotificationManager
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cast("Callable[[], None]", NotificationManager().load_modules)()
 
 
 def _failure(heard: list[str]) -> NotSent:

@@ -211,7 +211,7 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
 def _channel_in_words(error: ErrorDetails) -> str:
     """What is wrong with a channel, without what it is: it may be an address or a secret."""
     name, part = [*map(str, error["loc"]), "", ""][1:3]
-    if not name:
+    if len(error["loc"]) == 1:
         return f"{_place('notify', flag=False)} must be a table of channels by name."
     if part == "[key]":
         return f"The channel {name!r} must have a name of lower-case letters, digits, '-' and '_'."

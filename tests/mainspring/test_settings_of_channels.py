@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainspring.adapters.notifier import open_notifier
 from mainspring.errors import SetupError
 from mainspring.ports.notifier import Channel
 from mainspring.settings import Settings, read_settings
@@ -136,6 +137,16 @@ def test_places(empty_place: Path, url: str) -> None:
     write(empty_place, f'inbox_url = "{url}"\nui_url = "{url}"\n')
 
     assert (read_settings().inbox_url, read_settings().ui_url) == (url, url)
+
+
+def test_channels_of_the_guide(empty_place: Path) -> None:
+    """The channels that the guide shows can be opened."""
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "notify-approvers.md").read_text()
+    write(empty_place, guide.split("```toml\n")[1].split("```")[0])
+    settings = read_settings()
+
+    open_notifier(settings.notify, ui=settings.ui_url, inbox=settings.inbox_url)
+    assert set(settings.notify) == {"finance", "ada", "ticketing"}
 
 
 @given(st.text(min_size=8), st.text(min_size=8))

@@ -149,10 +149,9 @@ def test_channels_of_the_guide(empty_place: Path) -> None:
     assert set(settings.notify) == {"finance", "ada", "ticketing"}
 
 
-@given(st.text(min_size=8), st.text(min_size=8))
+@given(st.text(), st.text())
 def test_not_in_a_repr(url: str, secret: str) -> None:
     """Settings that are printed show no channel's address and no secret."""
-    shown = repr(Settings(notify={"ops": Channel(url=url, secret=secret)}))
+    shown = repr(Settings(notify={"ops": Channel(url=f"§{url}", secret=f"§{secret}")}))
 
-    assert url not in shown
-    assert secret not in shown
+    assert "§" not in shown

@@ -207,14 +207,15 @@ class TestSecrets:
 
     @given(
         st.sampled_from(["mailto://", "slack://", "msteams://", "json://", "webhook+https://", "webhook+http://", ""]),
-        st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=12),
+        st.text(st.characters(codec="utf-8", exclude_categories=["C"])),
     )
     def test_not_in_errors_at_the_start(self, scheme: str, rest: str) -> None:
         """Whatever is wrong with a URL or a secret, the error names the channel and shows neither."""
+        rest = f"§{rest}"  # no sentence of ours has that
         error = wrong_with(Channel(url=scheme + rest, secret=rest))
 
         assert error is None or "'ops'" in str(error)
-        assert error is None or rest not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
+        assert error is None or "§" not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
 
     @settings(max_examples=30)
     @given(st.from_regex(r"[a-z0-9]{12,30}", fullmatch=True), st.sampled_from(["webhook+http", "json", "mailto"]))

@@ -57,9 +57,13 @@ SETTINGS = {
     "machines need the same. Without it, `approval-keys.json` in the state folder, which is made",
     "approvers": "who is trusted to say [who decides](../how-to/verify-approvers.md): tables with `keys`, and "
     "`issuer`, `audience`, `roles`, `person` for an identity provider",
+    "inbox_url": "where the inbox is, for links in [notices](../how-to/notify-approvers.md)",
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
+    "notify": "the channels by which [people are told](../how-to/notify-approvers.md) that a request waits: URLs by "
+    "name. A part of it can have a variable of its own, such as `MAINSPRING_NOTIFY__OPS__URL`",
+    "notify_templates": "a folder with the words of notices; without it ours",
     "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
     "without it `payloads` in the state folder",
     "patterns": "more recognisers: RE2 patterns by the kind of what they find, such as `{employee = 'E-[0-9]{6}'}`",
@@ -68,6 +72,7 @@ SETTINGS = {
     "`token.key` in the state folder",
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
+    "ui_url": "where Temporal's Web UI is, for links in notices, such as `http://localhost:8233`",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
 }
 FAILURES = {

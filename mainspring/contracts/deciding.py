@@ -31,7 +31,10 @@ class Identified(Record):
 
 
 class NotifyWork(Record):
-    """Tell the channels of a request's route on an occasion (`ports.notifier.Occasion`)."""
+    """Tell the channels of a request's route on an occasion (`ports.notifier.Occasion`).
+
+    `decision` is a sentence on what was decided, which everybody may read: it holds nobody's comment or answer.
+    """
 
     request: Request
     occasion: str
@@ -39,7 +42,7 @@ class NotifyWork(Record):
 
 
 class Notified(Record):
-    """Which channels were told, and which were not, each with why."""
+    """Which channels were told, and which were not, each with why: a sentence that names it."""
 
     told: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()

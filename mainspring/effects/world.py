@@ -11,6 +11,7 @@ from mainspring.effects.ledger import Ledger
 from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
+from mainspring.ports.notifier import Notifier
 from mainspring.ports.verifier import Verifier
 from mainspring.telemetry.export import Exporter
 
@@ -40,6 +41,7 @@ class World:
     limiter: Limiter | None = None
     verifier: Verifier | None = None
     inbox: str = ""
+    notifier: Notifier | None = None
     indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
 
     def too_large(self, text: str) -> str:

@@ -171,9 +171,12 @@ def binding(first: str, request: str, args_digest: str) -> str:
 
 
 def form_digest(choice: str, form: Json) -> str:
-    """The digest of what is decided: the choice, and what stands in the form beside the token and the request."""
+    """The digest of what is decided: the choice, and what stands in the form beside what that and the request say."""
     fields = {name: value for name, value in form.items() if value} if isinstance(form, dict) else {"comment": form}
-    return digest(canonical([choice, {k: v for k, v in fields.items() if k not in ("request", "token")}]))
+    return digest(canonical([choice, {name: fields[name] for name in fields if name not in _SAID_ELSEWHERE}]))
+
+
+_SAID_ELSEWHERE = ("request", "token", "stop", "outcome")
 
 
 PERMIT_SECONDS = 3600.0

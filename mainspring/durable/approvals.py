@@ -248,7 +248,7 @@ class Approvals:
         change = {"args": args, "proposed": proposed, "args_digest": made, "binding": bound, "votes": ()}
         return request.model_copy(update=change)
 
-    async def _who(self, request: Request, choice: Choice, given: dict[str, Json]) -> Identity | None:
+    async def _who(self, request: Request, choice: str, given: dict[str, Json]) -> Identity | None:
         """Who decides, where that is asked or said.
 
         Raises:
@@ -268,9 +268,8 @@ class Approvals:
             ApplicationError: NotAccepted; nothing is changed.
         """
         number = self.number_in(form, names.RESCHEDULE)
-        given = {name: value for name, value in form.items() if name in ("request", "token")}
-        if await self._who(self._must_be_open(number, given), "approve", given):
-            self._must_be_open(number, given)
+        if await self._who(self._must_be_open(number, form), names.RESCHEDULE, form):
+            self._must_be_open(number, form)
         request, now = self._open[number], workflow.time()
         self._change(request.model_copy(update={name: now + seconds for name, seconds in moments.items()}))
         return f"Request {number} ({request.tool}): {_times(self._open[number])}."

@@ -7,7 +7,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from mainspring.contracts import names
 from mainspring.contracts.deciding import Identified, IdentifyWork, Notified, NotifyWork
-from mainspring.core.approvals import Choice, Identity, Request, form_digest
+from mainspring.core.approvals import Identity, Request, form_digest
 from mainspring.core.canonical import Json
 from mainspring.core.deciding import why_not
 from mainspring.durable.failures import cause_of, failure
@@ -19,7 +19,7 @@ _NOTIFY_TRIES = 12
 
 
 async def identify(
-    request: Request, choice: Choice, given: dict[str, Json], step: str, *, tenant: str, user: str
+    request: Request, choice: str, given: dict[str, Json], step: str, *, tenant: str, user: str
 ) -> Identity:
     """Who sent the update in hand, where that person may decide the request.
 
@@ -63,16 +63,17 @@ def _how_else(request: Request, found: Identified) -> str:
 async def tell(request: Request, occasion: str, step: str, decision: str = "") -> None:
     """Tell the channels of a request's route; what goes wrong with that fails nothing."""
     plan = Plan(names.NOTIFY, 60, _NOTIFY_TRIES, timedelta(minutes=10))
-    work = NotifyWork(request=lean(request), occasion=occasion, decision=decision)
+    told = lean(request).model_copy(update={"reason": request.reason})
+    work = NotifyWork(request=told, occasion=occasion, decision=decision)
     summary = f"tell {', '.join(request.route.notify if request.route else ())}: request {request.id} {occasion}"
     try:
-        told = await perform(plan, work, Notified, step, summary)
+        done = await perform(plan, work, Notified, step, summary)
     except ActivityError as error:
         if is_cancelled_exception(error):
             raise
         workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
     else:
-        for why in told.failed:
+        for why in done.failed:
             workflow.logger.warning("Not told of request %s: %s", request.id, why)
 
 

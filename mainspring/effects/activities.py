@@ -6,7 +6,7 @@ from typing import Any
 from temporalio import activity
 
 from mainspring.contracts import names
-from mainspring.contracts.deciding import Identified, IdentifyWork
+from mainspring.contracts.deciding import Identified, IdentifyWork, Notified, NotifyWork
 from mainspring.contracts.steps import (
     Admission,
     AdmitRequest,
@@ -20,7 +20,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.effects import admit, call_model, call_tool, close, compact, identify, seal
+from mainspring.effects import admit, call_model, call_tool, close, compact, identify, notify, seal
 from mainspring.effects.world import World
 
 
@@ -66,6 +66,11 @@ class Activities:
         """See `effects.identify`."""
         return await identify.identify(self._world, work)
 
+    @activity.defn(name=names.NOTIFY)
+    async def notify(self, work: NotifyWork) -> Notified:
+        """See `effects.notify`."""
+        return await notify.notify(self._world, work)
+
     def all(self) -> list[Callable[..., Any]]:
         """All of them, to register."""
         return [
@@ -76,4 +81,5 @@ class Activities:
             self.seal,
             self.close,
             self.identify,
+            self.notify,
         ]

@@ -16,7 +16,7 @@ from mainspring.contracts.steps import Timing
 from mainspring.core.approvals import Identity
 from mainspring.core.routes import People
 from mainspring.effects.world import World
-from mainspring.errors import TokenError
+from mainspring.errors import SetupError, TokenError
 
 _PAGE = 100
 _PAGES = 20
@@ -51,11 +51,11 @@ def said_by(client: str) -> Identity:
 
 
 async def _by_token(world: World, work: IdentifyWork, now: float) -> tuple[Identity, str]:
-    if world.verifier is None:
+    if world.open_verifier is None:
         return _NOBODY, "This worker has nothing to check a token with."
     try:
-        found = await world.verifier.verify(work.token, binding=work.request.binding, form=work.form, now=now)
-    except TokenError as error:
+        found = await world.open_verifier().verify(work.token, binding=work.request.binding, form=work.form, now=now)
+    except (TokenError, SetupError) as error:
         return _NOBODY, str(error)
     roles = tuple(role for role in found.roles if "@" not in role)
     identity = Identity(person=found.person, how="verified", by=found.issuer, names=roles, token=found.token)

@@ -25,6 +25,7 @@ class World:
 
     `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, whether the server had our
     search attribute, and when (monotonic seconds) it was asked. `inbox` is the address of the web inbox.
+    `open_verifier` gives what checks tokens, whenever one comes: opening takes a while.
     """
 
     agents: Mapping[str, Agent[Any]]
@@ -39,7 +40,7 @@ class World:
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
     limiter: Limiter | None = None
-    verifier: Verifier | None = None
+    open_verifier: Callable[[], Verifier] | None = None
     inbox: str = ""
     notifier: Notifier | None = None
     indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])

@@ -22,7 +22,8 @@ def links_of(notice: Notice, *, ui: str, inbox: str, person: str = "", sign: Sig
     if not inbox:
         return Links(ui=to_ui)
     place = f"{namespace}/{run}/{number}"
-    if person and sign and notice.binding and notice.occasion != "decided":
+    is_open = notice.occasion != "decided" and notice.deadline > 0  # a link that never expires is none to send around
+    if person and sign and notice.binding and is_open:
         token = quote(sign(person, notice.binding, notice.deadline), safe="")
         return Links(ui=to_ui, inbox=f"{inbox.rstrip('/')}/link/{place}?t={token}")
     return Links(ui=to_ui, inbox=f"{inbox.rstrip('/')}/requests/{place}")

@@ -107,12 +107,14 @@ async def test_link_that_decides(ear: Ear) -> None:
     )
 
 
-@pytest.mark.parametrize("why", ["for many", "decided", "unbound", "nothing to sign with"])
+@pytest.mark.parametrize("why", ["for many", "decided", "unbound", "no deadline", "nothing to sign with"])
 async def test_link_that_only_shows(ear: Ear, why: str) -> None:
     """Where several read it, or there is nothing to decide or to sign, the link shows the request and no more."""
     person = "" if why == "for many" else "ada@example.com"
     sign = None if why == "nothing to sign with" else lambda *_: "token"
-    changes = {"decided": {"occasion": "decided"}, "unbound": {"binding": ""}}.get(why, {})
+    changes = {"decided": {"occasion": "decided"}, "unbound": {"binding": ""}, "no deadline": {"deadline": 0.0}}.get(
+        why, {}
+    )
     await opened(ear, person, inbox="https://inbox", sign=sign).send("ops", sample(**changes))
 
     links = json.loads(ear.posted[0].body)["data"]["links"]

@@ -233,11 +233,16 @@ _SAID: dict[Choice, str] = {
 }
 
 
-def settled(request: Request, decision: Decision) -> str:
-    """One sentence on a decision already taken, for a late click."""
+def told(request: Request, decision: Decision) -> str:
+    """One sentence on what was decided, and by whom."""
     people = dict.fromkeys(vote.identity.person for vote in decision.votes if vote.identity.person)
     by = f" by {' and '.join(people)}" if people else ""
-    return f"Request {request.id} ({request.tool}) {_SAID[decision.choice]}{by}. Nothing was changed by this click."
+    return f"Request {request.id} ({request.tool}) {_SAID[decision.choice]}{by}."
+
+
+def settled(request: Request, decision: Decision) -> str:
+    """The same, for a late click."""
+    return f"{told(request, decision)} Nothing was changed by this click."
 
 
 OWN_WORDS = "in your own words"

@@ -27,6 +27,7 @@ from mainspring.core.approvals import (
     changed,
     choices,
     settled,
+    told,
 )
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import counted, deciders, is_enough, missing, next_moment, passed
@@ -340,7 +341,7 @@ class Approvals:
         self._settled[request.id] = (request, decision)
         self._untold[request.step, request.kind] = decision
         self._close(request)
-        self._tell(request, decision.choice)
+        self._tell(request, told(request, decision))
 
     def _close(self, request: Request) -> None:
         del self._open[request.id]

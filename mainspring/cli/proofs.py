@@ -39,11 +39,11 @@ class Proof(NamedTuple):
         if self.key is None:
             return self.given
         from mainspring.adapters.approval_keys import read_personal_key, sign_as
-        from mainspring.core.tokens import decision_digest
+        from mainspring.core.approvals import form_digest
 
         key = read_personal_key(self.key)
         binding = await _binding(client, run, form["request"])
-        return sign_as(key, binding=binding, form=decision_digest(choice, form), now=time.time(), seconds=SECONDS)
+        return sign_as(key, binding=binding, form=form_digest(choice, form), now=time.time(), seconds=SECONDS)
 
 
 def proof_of(key: Path | None, token: str) -> Proof | None:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mainspring.core.approvals import form_digest
 from mainspring.core.canonical import Json, Value, read_json
 
 OWN = "mainspring"
@@ -122,14 +121,6 @@ def decision_claims(
     if roles:
         claims["roles"] = list(roles)
     return {**claims, "form": form} if form else claims
-
-
-def decision_digest(choice: str, form: Mapping[str, Json]) -> str:
-    """The claim `form` of a token that is good for exactly this: the choice, with what stands in the update's form.
-
-    What only says which choice it is (`outcome`, `stop`) is in the choice already.
-    """
-    return form_digest(choice, {name: value for name, value in form.items() if name not in ("outcome", "stop")})
 
 
 def objection(claims: Mapping[str, Json], *, audience: str, binding: str, form: str, longest: float) -> str:

@@ -14,8 +14,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from mainspring.adapters.approval_keys import open_approval_keys
 from mainspring.adapters.verifier import open_verifier
-from mainspring.core.approvals import Request
-from mainspring.core.tokens import Approver, decision_digest
+from mainspring.core.approvals import Request, form_digest
+from mainspring.core.tokens import Approver
 from mainspring.devserver import DevServer
 from mainspring.errors import TokenError
 from mainspring.testing.bench import Bench
@@ -333,10 +333,10 @@ async def test_signed_decisions(
     name, came = await sent(desk)
     token, now = came.pop("token"), time.time()
     assert (name, came) == (update, {"request": "1", **form})
-    digest = decision_digest(choice, came)
+    digest = form_digest(choice, came)
     found = await verifier.verify(token, binding=BINDING, form=digest, now=now)
     assert found.person == "ada@example.com"
-    for another in (decision_digest("approve", {"comment": "another"}), ""):
+    for another in (form_digest("approve", {"comment": "another"}), ""):
         with pytest.raises(TokenError, match="for another decision"):
             await verifier.verify(token, binding=BINDING, form=another, now=now)
     with pytest.raises(TokenError, match="has expired"):

@@ -49,12 +49,17 @@ def next_moment(request: Request) -> Next:
 
 def passed(request: Request, moment: Moment) -> Request | Choice:
     """The request after a moment has come, or what is decided by it."""
+    if moment == "deadline":
+        return _at_deadline(request)
+    stage = "reminded" if moment == "remind" else "escalated"
+    # A moment that a person moved may come after those that were to follow it.
+    latest = max(request.stage, stage, key=get_args(Stage).index)
+    escalate = request.escalate if moment == "remind" else 0.0
+    return request.model_copy(update={"stage": latest, "remind": 0.0, "escalate": escalate})
+
+
+def _at_deadline(request: Request) -> Request | Choice:
     route = request.route
-    if moment == "remind":
-        return request.model_copy(update={"stage": _further(request.stage, "reminded"), "remind": 0.0})
-    if moment == "escalate":
-        come = {"remind": 0.0, "escalate": 0.0}
-        return request.model_copy(update={"stage": _further(request.stage, "escalated"), **come})
     if route and route.then == "hand over" and request.stage != "handed over":
         # `each` was for those who did not decide; of the new ones, one is enough where no number is set.
         handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})
@@ -68,11 +73,6 @@ def passed(request: Request, moment: Moment) -> Request | Choice:
     if route and route.then == "approve" and request.kind != "question":  # which has nothing to approve
         return "approve"
     return "expired"
-
-
-def _further(stage: Stage, reached: Stage) -> Stage:
-    """The later of two stages: a moment that a person moved may come after those that were to follow it."""
-    return max(stage, reached, key=get_args(Stage).index)
 
 
 def deciders(request: Request) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _spent(request: Request, identity: Identity) -> str:
     for vote in request.votes:
         other = vote.identity.person
         if common := people & {other, *vote.identity.stands_for}:
-            for_whom = "" if other in common else f", for {_listed(tuple(sorted(common)))} too"
+            for_whom = "" if other in common else f", for {' and '.join(sorted(common))} too"
             return f"{other!r} has said {vote.choice!r} to request {request.id} already{for_whom}."
     return ""
 

@@ -9,8 +9,8 @@ from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
 from mainspring.core.policy import DAY, EMPTY, FileRef, Policy, Role, Rule, joined
-from mainspring.core.rule_file import assemble, parse
 from mainspring.core.routes import Route
+from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
 from mainspring.definitions.files import read

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.graph import StateGraph
@@ -550,8 +551,7 @@ ROUTE = st.dictionaries(
 )
 def test_whatever_stands_there(section: dict[str, Any]) -> None:
     """It is read or refused in words, with its file."""
-    import yaml  # noqa: PLC0415 - for this test alone
-
     with contextlib.suppress(PolicyError):
         for route in parse(yaml.safe_dump({"approvals": section}), "p.yaml").routes:
-            assert route.id and route.deadline > 0
+            assert route.id
+            assert route.deadline > 0

@@ -26,6 +26,7 @@ from mainspring.core.approvals import Request, choices
 from mainspring.core.facts import FACTS
 from mainspring.core.messages import Done
 from mainspring.core.policy import VERDICTS_AT, Point, Way
+from mainspring.core.route_schema import APPROVALS, DELEGATION, ROUTE
 from mainspring.core.rule_schema import LIMIT, RULE, rule_schema
 from mainspring.durable import failures
 from mainspring.settings import PREFIX, Settings
@@ -201,7 +202,6 @@ def settings() -> str:
 def rule_facts() -> str:
     """What rules can read at each point, and what a rule consists of."""
     points = get_args(Point)
-    rule = [(f"`{name}`", words) for name, (_, words) in RULE.items()]
     said = [(f"`{point}`", POINTS[point], ", ".join(f"`{v}`" for v in VERDICTS_AT[point])) for point in points]
     matched("points", points, POINTS)
     facts = [
@@ -212,8 +212,11 @@ def rule_facts() -> str:
     return page([
         "# Rules",
         "[Write rules](../how-to/write-rules.md) shows them at work. For editors: a [JSON Schema](rules.schema.json).",
-        "## A rule", table(("Key", "Is"), rule),
-        "## A limit", table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in LIMIT.items()]),
+        "## A rule", keys(RULE),
+        "## A limit", keys(LIMIT),
+        "## The section `approvals`", keys(APPROVALS),
+        "## A route", ROUTES, keys(ROUTE),
+        "## A delegation", keys(DELEGATION),
         "## Points and verdicts", table(("Point", "Is asked", "Verdicts"), said),
         "## Ways to redact", table(("`with`", "What stands there instead"), [(f"`{way}`", WAYS[way]) for way in
                                    matched("ways", get_args(Way), WAYS)]),
@@ -222,6 +225,11 @@ def rule_facts() -> str:
         "## Facts that a tool declares", table(("Fact", "Type", "At", "Is"), OF_TOOLS),
         "## What `results` holds", "An element `r` of `results` has:", table(("Field", "Is"), done),
     ])  # fmt: skip
+
+
+def keys(described: Mapping[str, tuple[object, str]]) -> str:
+    """The keys of a part of a rule file, in words."""
+    return table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in described.items()])
 
 
 def rule_form() -> str:
@@ -235,6 +243,10 @@ POINTS = {
     "tool_result": "when a tool has run, before its result is recorded",
     "output": "when an agent answers, before that is recorded",
 }
+ROUTES = (
+    "A request goes the first route of its point and tool whose condition holds; without one, anybody may decide. "
+    "The routes of a file come before those of the files that it includes."
+)
 WAYS = {
     "remove": "the kind, such as `[card]`",
     "mask": "stars, and the last four characters",

@@ -68,6 +68,8 @@ class Routed(Record):
     remind: float = 0.0
     escalate: float = 0.0
     deadline: float = 0.0
+    handed_for: float = 0.0
+    """Seconds on the clock that those have whom it is handed over to."""
 
 
 class Request(Value):
@@ -80,9 +82,9 @@ class Request(Value):
     `can_take_over`.
 
     `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
-    it goes on (0: not any more), `votes` who has agreed. `binding` is what a token must name to decide it. `proposed`
-    are the arguments as the agent gave them, where somebody who agreed has changed them. `told` is the last occasion
-    on which channels were told.
+    it goes on (0: not any more), `handed_for` how many seconds those have whom it is handed over to, `votes` who has
+    agreed. `binding` is what a token must name to decide it. `proposed` are the arguments as the agent gave them, where
+    somebody who agreed has changed them. `told` is the last occasion on which channels were told.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Request(Value):
     stage: Stage = "asked"
     remind: float = 0.0
     escalate: float = 0.0
+    handed_for: float = 0.0
     votes: tuple[Vote, ...] = ()
     binding: str = ""
     proposed: dict[str, Json] | None = None
@@ -172,8 +175,9 @@ def binding(first: str, request: str, args_digest: str) -> str:
 
 def form_digest(choice: str, form: Json) -> str:
     """The digest of what is decided: the choice, and what stands in the form beside what that and the request say."""
-    fields = {name: value for name, value in form.items() if value} if isinstance(form, dict) else {"comment": form}
-    return digest(canonical([choice, {name: fields[name] for name in fields if name not in _SAID_ELSEWHERE}]))
+    given = form if isinstance(form, dict) else {"comment": form}
+    fields = {name: value for name, value in given.items() if value and name not in _SAID_ELSEWHERE}
+    return digest(canonical([choice, fields]))
 
 
 _SAID_ELSEWHERE = ("request", "token", "stop", "outcome")

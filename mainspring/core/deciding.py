@@ -6,9 +6,9 @@
 What is decided by whom is checked twice with the same words: `why_not` before a vote counts, `counted` when it does.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from mainspring.core.approvals import Choice, Identity, Request, Routed, Vote
+from mainspring.core.approvals import Choice, Identity, Request, Routed, Stage, Vote
 from mainspring.core.hours import after
 from mainspring.core.routes import Route
 
@@ -26,11 +26,14 @@ class Next(NamedTuple):
 
 def routed(route: Route, now: float) -> Routed:
     """The moments of a route that a request goes from now on."""
+    deadline = after(now, route.deadline, route.hours)
+    hands_over = route.then == "hand over"
     return Routed(
         route=route.id,
         remind=after(now, route.remind, route.hours),
         escalate=after(now, route.escalate, route.hours),
-        deadline=after(now, route.deadline, route.hours),
+        deadline=deadline,
+        handed_for=after(deadline, route.deadline, route.hours) - deadline if hands_over else 0.0,
     )
 
 
@@ -46,20 +49,29 @@ def next_moment(request: Request) -> Next:
 
 def passed(request: Request, moment: Moment) -> Request | Choice:
     """The request after a moment has come, or what is decided by it."""
+    if moment == "deadline":
+        return _at_deadline(request)
+    stage = "reminded" if moment == "remind" else "escalated"
+    # A moment that a person moved may come after those that were to follow it.
+    latest = max(request.stage, stage, key=get_args(Stage).index)
+    escalate = request.escalate if moment == "remind" else 0.0
+    return request.model_copy(update={"stage": latest, "remind": 0.0, "escalate": escalate})
+
+
+def _at_deadline(request: Request) -> Request | Choice:
     route = request.route
-    if moment == "remind":
-        return request.model_copy(update={"stage": "reminded", "remind": 0.0})
-    if moment == "escalate":
-        return request.model_copy(update={"stage": "escalated", "remind": 0.0, "escalate": 0.0})
     if route and route.then == "hand over" and request.stage != "handed over":
         # `each` was for those who did not decide; of the new ones, one is enough where no number is set.
-        handed = route.model_copy(update={"who": route.hand_to, "each": ()})
-        again = {"deadline": request.deadline + route.deadline, "votes": (), "remind": 0.0, "escalate": 0.0}
+        handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})
+        deadline = request.deadline + (request.handed_for or route.deadline)
+        again = {"deadline": deadline, "votes": (), "remind": 0.0, "escalate": 0.0}
         return request.model_copy(update={"stage": "handed over", "route": handed, **again})
     if request.kind == "outcome":
         return "give up"
-    if route and route.then in ("approve", "playbook"):
-        return "approve" if route.then == "approve" else "playbook"
+    if route and route.then == "playbook":
+        return "playbook"
+    if route and route.then == "approve" and request.kind != "question":  # which has nothing to approve
+        return "approve"
     return "expired"
 
 
@@ -83,8 +95,10 @@ def _unfit(request: Request, route: Route, identity: Identity, user: str) -> str
         return f"request {request.id} needs somebody whose identity is verified; you are {identity.words}."
     if route.asks_who and not identity.person:
         return f"request {request.id} may not be decided by everybody, and the Web UI does not say who you are."
-    if user and not route.own and user in (identity.person, *identity.stands_for):
-        return f"{identity.person!r} asked for this, so somebody else has to decide."
+    if user and not route.own and user == identity.person:
+        return f"{user!r} asked for this, so somebody else has to decide."
+    if user and not route.own and user in identity.stands_for:
+        return f"{identity.person!r} decides for {user!r}, who asked for this, so somebody else has to decide."
     wanted = deciders(request)
     if wanted and not set(wanted) & set(identity.names):
         return f"{identity.person!r} may not decide request {request.id}. It is for {_listed(wanted)}."
@@ -97,8 +111,10 @@ def _spent(request: Request, identity: Identity) -> str:
         return f"this token was used for request {request.id} already."
     people = {identity.person, *identity.stands_for}
     for vote in request.votes:
-        if people & {vote.identity.person, *vote.identity.stands_for}:
-            return f"{vote.identity.person!r} has said {vote.choice!r} to request {request.id} already."
+        other = vote.identity.person
+        if common := people & {other, *vote.identity.stands_for}:
+            for_whom = "" if other in common else f", for {' and '.join(sorted(common))} too"
+            return f"{other!r} has said {vote.choice!r} to request {request.id} already{for_whom}."
     return ""
 
 

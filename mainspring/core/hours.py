@@ -12,9 +12,9 @@ from mainspring.core.routes import Hours
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TEXT = re.compile(
-    r"(?P<first>[a-z]{3})(-(?P<last>[a-z]{3}))? (?P<start>\d\d:\d\d)-(?P<end>\d\d:\d\d) (?P<zone>[A-Za-z0-9_+/-]+)"
+    r"(?P<first>[a-z]{3})(-(?P<last>[a-z]{3}))? (?P<start>[0-9:]{5})-(?P<end>[0-9:]{5}) (?P<zone>[A-Za-z0-9_+/-]+)"
 )
-_HOUR = 60
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
 _LONGEST = 366 * 10
 """Days that are looked through: ten years."""
 
@@ -31,7 +31,7 @@ def read_hours(text: str) -> Hours:
     first, last = _DAYS.index(found["first"]), _DAYS.index(found["last"] or found["first"])
     days = tuple(range(first, last + 1)) if first <= last else (*range(first, 7), *range(last + 1))
     start, end = _minutes(found["start"]), _minutes(found["end"])
-    if not start < end <= 24 * 60:
+    if start >= end:
         raise ValueError("the hours must end after they start, on the same day")
     try:
         ZoneInfo(found["zone"])
@@ -41,17 +41,22 @@ def read_hours(text: str) -> Hours:
 
 
 def after(begin: float, seconds: float, hours: Hours | None) -> float:
-    """When `seconds` of working hours are over since `begin` (both in seconds since 1970); 0 for no time at all."""
+    """When `seconds` of working hours are over since `begin` (both in seconds since 1970); 0 for no time at all.
+
+    What would take longer than ten years is over after these.
+    """
     if not seconds:
         return 0.0
     if hours is None:
         return begin + seconds
     left = seconds
+    last = begin
     for opens, closes in _windows(begin, hours):
         if left <= closes - opens:
             return opens + left
         left -= closes - opens
-    return begin + seconds
+        last = closes
+    return last
 
 
 def _windows(begin: float, hours: Hours) -> Iterator[tuple[float, float]]:
@@ -61,12 +66,17 @@ def _windows(begin: float, hours: Hours) -> Iterator[tuple[float, float]]:
     for number in range(_LONGEST):
         day = today + timedelta(days=number)
         if day.isoweekday() in hours.days:
-            # On the wall clock, so that nine o'clock is nine o'clock on the days when clocks change.
+            # On the wall clock, so that nine o'clock is nine o'clock on the days when clocks change. A time that such
+            # a day leaves out is an hour later; one that it has twice is the first.
             opens, closes = ((day + timedelta(minutes=minutes)).timestamp() for minutes in (hours.start, hours.end))
-            if closes > begin:
-                yield max(opens, begin), closes
+            opens = max(opens, begin)
+            if closes > opens:
+                yield opens, closes
 
 
 def _minutes(text: str) -> int:
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is no time of a day; write 00:00 to 24:00")
     hour, minute = map(int, text.split(":"))
-    return hour * 60 + minute if minute < _HOUR else _HOUR * 24 + 1
+    return hour * 60 + minute

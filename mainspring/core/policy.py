@@ -109,24 +109,35 @@ def joined(policies: Sequence[Policy]) -> Policy:
     rules: dict[str, Rule] = {}
     limits: dict[str, Limit] = {}
     routes: dict[str, Route] = {}
-    groups: dict[str, tuple[str, ...]] = {}
     for policy in policies:
         _gather("rule", rules, policy.rules)
         _gather("limit", limits, policy.limits)
-        for group, people in policy.people.groups.items():
-            if groups.setdefault(group, people) != people:
-                raise PolicyError(policy.source, 0, f"group {group!r} has other people in a file that belongs to it.")
     for policy in reversed(policies):
         _gather("route", routes, policy.routes)
     together = {
         "rules": tuple(rules.values()),
         "limits": tuple(limits.values()),
         "routes": tuple(routes.values()),
-        "people": People(groups=groups, delegations=tuple(each for p in policies for each in p.people.delegations)),
+        "people": People(
+            groups=_groups(policies), delegations=tuple(each for p in policies for each in p.people.delegations)
+        ),
         "deadline": next((p.deadline for p in reversed(policies) if p.deadline), None),
         "deny_reasons": next((p.deny_reasons for p in reversed(policies) if p.deny_reasons), ()),
     }
     return policies[-1].model_copy(update=together) if policies else EMPTY
+
+
+def _groups(policies: Sequence[Policy]) -> dict[str, tuple[str, ...]]:
+    """The groups of all; two files may both have one, of the same people."""
+    found: dict[str, tuple[Policy, tuple[str, ...]]] = {}
+    for policy in policies:
+        for group, people in policy.people.groups.items():
+            other, others = found.setdefault(group, (policy, people))
+            if set(others) != set(people):
+                line, column = policy.people.at.get(group, (0, 0))
+                place = f"{other.source}:{other.people.at.get(group, (0, 0))[0]}"
+                raise PolicyError(policy.source, line, f"group {group!r} has other people in {place}.", column)
+    return {group: people for group, (_, people) in found.items()}
 
 
 def _gather(what: str, found: dict[str, Named], more: Iterable[Named]) -> None:

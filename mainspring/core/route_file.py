@@ -25,8 +25,10 @@ Pure: parts in, values out. Whoever reads the file closes the `Problems`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import get_args
 
 from mainspring.core.hours import read_hours
@@ -50,7 +52,7 @@ _KEYS = (
     *("then", "notify"),
 )
 _DELEGATION = ("from", "to", "until")
-_DAY = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SUCH_AS = "'30m', '2h' or '3d'"
 _LONGEST_BUTTON = 60
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
@@ -79,12 +81,14 @@ def parse_approvals(problems: Problems, part: Part | None) -> Approvals:
     ]
     check_apart(problems, "route", [(route.id, route.at) for route in routes])
     delegations = items_of(problems, fields.get("delegations"), "'delegations'")
+    groups = _groups(problems, fields.get("groups"))
     return Approvals(
         deadline=deadline,
         deny_reasons=tuple(dict.fromkeys(_deny_reason(problems, each) for each in reasons)),
         people=People(
-            groups=_groups(problems, fields.get("groups")),
-            delegations=tuple(filter(None, (_delegation(problems, each) for each in delegations))),
+            groups=groups,
+            delegations=tuple(filter(None, (_delegation(problems, each, groups) for each in delegations))),
+            at=_places(fields.get("groups")),
         ),
         routes=tuple(routes),
     )
@@ -98,26 +102,46 @@ def _groups(problems: Problems, part: Part | None) -> dict[str, tuple[str, ...]]
         return {}
     groups: dict[str, tuple[str, ...]] = {}
     for name, people in part.value.items():
+        if not name.strip():
+            problems.wrong(people, "a group lacks its name.")
         if "@" in name:
             problems.wrong(
                 people, f"group {name!r}: a name with an '@' is a person's. Groups are listed in public places."
             )
         groups[name] = _names(problems, people, f"group {name!r}")
+        for each in groups[name]:
+            if each in part.value:
+                problems.wrong(people, f"group {name!r}: {each!r} is a group itself. Name its people.")
     return groups
 
 
-def _delegation(problems: Problems, part: Part) -> Delegation | None:
+def _places(part: Part | None) -> dict[str, tuple[int, int]]:
+    groups = part.value if part and isinstance(part.value, dict) else {}
+    return {name: (people.line, people.column) for name, people in groups.items()}
+
+
+def _delegation(problems: Problems, part: Part, groups: Iterable[str]) -> Delegation | None:
     fields = fields_of(problems, part, "a delegation", _DELEGATION)
     if len(fields) < len(_DELEGATION):
         if isinstance(part.value, dict):
             problems.wrong(part, "a delegation needs 'from', 'to' and 'until', the last day on which it holds.")
         return None
     giver, taker, until = (text_of(problems, fields[key], f"{key!r} of a delegation") for key in _DELEGATION)
-    if until and not _DAY.fullmatch(until):
+    if until and not _is_day(until):
         problems.wrong(fields["until"], f"until is {until!r}, but must be a day such as 2026-12-31.")
+    for key, name in (("from", giver), ("to", taker)):
+        if name in groups:
+            problems.wrong(fields[key], f"{name!r} is a group, but one person decides for another.")
     if giver and giver == taker:
-        problems.wrong(fields["to"], f"{giver!r} cannot decide for themselves; name another person.")
+        problems.wrong(fields["to"], f"{giver!r} cannot stand in for themselves; name another person.")
     return Delegation(giver=giver, taker=taker, until=until)
+
+
+def _is_day(words: str) -> bool:
+    try:
+        return bool(_DAY.fullmatch(words) and date.fromisoformat(words))
+    except ValueError:  # such as the 30th of February
+        return False
 
 
 def _route(problems: Problems, part: Part, deadline: float) -> Route | None:
@@ -163,10 +187,15 @@ def _who(problems: Problems, fields: dict[str, Part], label: str) -> dict[str, o
         need = fields["need"]
         if isinstance(need.value, list):
             found["each"] = _names(problems, need, f"'need' of {label}")
+            for name, count in Counter(each.value for each in need.value if isinstance(each.value, str)).items():
+                if count > 1:
+                    right = f"Write who: [{name}] and need: {count}."
+                    problems.wrong(need, f"{label}: 'need' names {name!r} {count} times. {right}")
         elif isinstance(need.value, str) and _NUMBER.fullmatch(need.value):
             found["need"] = int(need.value)
         else:
-            problems.wrong(need, f"{label}: need must be a number of people, such as 2, or a list of groups.")
+            right = "a number of people from 1 to 99, or a list of groups such as [finance, risk]"
+            problems.wrong(need, f"{label}: need must be {right}.")
     return found
 
 
@@ -194,6 +223,8 @@ def _moments(problems: Problems, fields: dict[str, Part], label: str, deadline: 
 def _then(problems: Problems, part: Part, label: str) -> dict[str, object]:
     if isinstance(part.value, dict):
         to = fields_of(problems, part, f"'then' of {label}", ("hand over",)).get("hand over")
+        if not part.value:
+            problems.wrong(part, f"{label}: 'then' is empty. Write then: {{hand over: [managers]}}.")
         return {"then": "hand over", "hand_to": _names(problems, to, f"'hand over' of {label}")} if to else {}
     words = [each for each in get_args(Then) if each != "hand over"]
     if part.value == "hand over":
@@ -213,16 +244,23 @@ def _hours(problems: Problems, part: Part, label: str, words: str) -> Hours | No
 
 def _check_fit(problems: Problems, fields: dict[str, Part], label: str, route: Route) -> None:
     """Note what does not go together."""
-    wrong = [*_unknown_there(route, fields), *_out_of_order(route)]
+    wrong = [*_unknown_there(route, fields), *_out_of_order(route), *_too_few(route)]
     if route.then == "approve" and (route.verified or route.votes > 1):
-        wrong.append(("then", "nobody is verified and nobody agrees at a deadline, so it cannot 'approve'."))
+        what = "somebody whose identity is verified" if route.verified else f"{route.votes} people"
+        wrong.append(("then", f"it needs {what}, and at the deadline nobody is there, so it cannot 'approve' then."))
     if route.each and route.who:
         wrong.append(("who", "'need' names who may decide already: one of each. Drop 'who'."))
-    if route.to and not (route.who or route.each):
+    if route.to and not _names_people(fields):
         why = "everybody may decide already. Say in 'who' or 'need' who may before it is escalated."
         wrong.append(("escalate", why))
     for key, why in wrong:
         problems.wrong(fields.get(key) or fields["id"], f"{label}: {why}")
+
+
+def _names_people(fields: dict[str, Part]) -> bool:
+    """Whether it says who may decide; also where it says so wrongly, which is noted elsewhere."""
+    need = fields.get("need")
+    return "who" in fields or (need is not None and not _NUMBER.fullmatch(str(need.value)))
 
 
 def _unknown_there(route: Route, fields: dict[str, Part]) -> Iterable[tuple[str, str]]:
@@ -241,13 +279,23 @@ def _unknown_there(route: Route, fields: dict[str, Part]) -> Iterable[tuple[str,
 def _out_of_order(route: Route) -> Iterable[tuple[str, str]]:
     """Moments that would never come."""
     for key, seconds in (("remind", route.remind), ("escalate", route.escalate)):
-        if seconds and seconds >= route.deadline:
-            yield key, f"{key} is not before the deadline, so it would never come."
-    if route.remind and route.escalate and route.remind >= route.escalate:
-        yield "remind", "remind is not before escalate, so it would never come."
+        if route.deadline and seconds >= route.deadline:  # one that is wrong is noted elsewhere
+            yield key, f"{key!r} is not before the deadline, so it would never come."
+    if route.escalate and route.escalate <= route.remind < route.deadline:
+        yield "remind", "'remind' is not before 'escalate', so it would never come."
+
+
+def _too_few(route: Route) -> Iterable[tuple[str, str]]:
+    """More people wanted than are named. How many a group or a role has is not known here."""
+    for key, people in (("who", (*route.who, *route.to)), ("then", route.hand_to)):
+        if people and all("@" in each for each in people) and len(set(people)) < route.need:
+            yield key, f"{route.need} people must agree, but {key!r} names {len(set(people))}."
 
 
 def _names(problems: Problems, part: Part, what: str) -> tuple[str, ...]:
+    if isinstance(part.value, dict):
+        problems.wrong(part, f"{what} must be a list of names, such as [finance, ada@example.com].")
+        return ()
     names = [text_of(problems, each, f"a name in {what}") for each in one_or_more(problems, part)]
     if isinstance(part.value, list) and not names:
         problems.wrong(part, f"{what} names nobody.")

@@ -80,6 +80,8 @@ class People(Value):
 
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     delegations: tuple[Delegation, ...] = ()
+    at: dict[str, tuple[int, int]] = Field(default_factory=dict[str, tuple[int, int]])
+    """Where each group stands in its file, as line and column."""
 
     def groups_of(self, person: str) -> tuple[str, ...]:
         """The groups that a person is in."""

@@ -9,6 +9,7 @@ from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
 from mainspring.core.policy import DAY, EMPTY, FileRef, Policy, Role, Rule, joined
+from mainspring.core.routes import Route
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
@@ -103,9 +104,8 @@ def _refuse_idle(policy: Policy, spec: AgentSpec) -> None:
         if why := _idle(rule, spec, agents):
             raise PolicyError(rule.source, rule.at[0], f"rule {rule.id!r}: {why}", rule.at[1])
     for route in policy.routes:
-        if route.then == "playbook" and not spec.playbook and route.source == policy.source:
-            why = f"route {route.id!r}: {spec.name!r} has no playbook that could go on."
-            raise PolicyError(route.source, route.at[0], why, route.at[1])
+        if route.source == policy.source and (why := _idle_route(route, spec)):  # others are shared
+            raise PolicyError(route.source, route.at[0], f"route {route.id!r}: {why}", route.at[1])
     for limit in policy.limits:
         if limit.tool in agents:
             why = f"{limit.tool!r} is an agent, whose own calls are limited. Drop 'tool', or limit these."
@@ -124,6 +124,14 @@ def _idle(rule: Rule, spec: AgentSpec, agents: Collection[str]) -> str:
         and (rule.point == "output" or (rule.verdict == "redact" and rule.point != "tool_result"))
     ):
         return f"{spec.name!r} is a graph: what its agents read and answer is for their own rules."
+    return ""
+
+
+def _idle_route(route: Route, spec: AgentSpec) -> str:
+    if route.then == "playbook" and not spec.playbook:
+        return f"{spec.name!r} has no playbook that could go on."
+    if not spec.instructions and route.point == "output" and route.when != "true":
+        return f"{spec.name!r} is a graph: what its nodes give is not judged. Drop 'when'."
     return ""
 
 

@@ -56,6 +56,7 @@ def new_request(  # noqa: PLR0917 - each is a part of the question
         binding=binding(first, number, verdict.args_digest),
         remind=moments.remind,
         escalate=moments.escalate,
+        handed_for=moments.handed_for,
         deadline=moments.deadline,
     )
 

@@ -21,8 +21,8 @@ ITEM_LIMIT = 128 * 1024
 class World:
     """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out).
 
-    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, whether the server had our
-    search attribute, and when (monotonic seconds) it was asked.
+    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, which of our search
+    attributes the server had, and when (monotonic seconds) it was asked.
     """
 
     agents: Mapping[str, Agent[Any]]
@@ -37,7 +37,7 @@ class World:
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
     limiter: Limiter | None = None
-    indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
+    indexed: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict[str, tuple[frozenset[str], float]])
 
     def too_large(self, text: str) -> str:
         """Why a text is too large to be kept as an item, in words; "" where it is not."""

@@ -10,6 +10,8 @@ import textwrap
 from mainspring.core.approvals import Request, choices
 from mainspring.core.canonical import Json, canonical
 
+_SHOWN = 20
+"""Requests that a card shows in full."""
 _QUOTED = 1200
 """How many characters of the run's input the card shows."""
 _LONGEST = 20_000
@@ -47,9 +49,12 @@ def ended(answer: str) -> str:
 def card(requests: list[Request], asked_with: str, deadlines: dict[str, str], user: str = "") -> str:
     """The card of a run that waits: one section a request, oldest first, then what the run was given.
 
-    `deadlines` are readable times by request id.
+    `deadlines` are readable times by request id. Of very many requests the oldest are shown: the card is made anew with
+    each, and a run may not take long over it.
     """
-    parts = [_section(request, deadlines[request.id]) for request in requests]
+    parts = [_section(request, deadlines[request.id]) for request in requests[:_SHOWN]]
+    if (more := len(requests) - _SHOWN) > 0:
+        parts.append(f"### {more} more wait\n\nThey come up here in turn. `mainspring approvals` lists all of them.\n")
     parts.append(
         "### What the run was given\n\n"
         f"{f'For user {_code(user)}. ' if user else ''}"

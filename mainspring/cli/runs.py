@@ -56,3 +56,8 @@ async def describe(client: "Client", run: str) -> "WorkflowExecutionDescription"
     known = [each.id async for each in client.list_workflows(limit=LISTED)]
     where = f"namespace {client.namespace!r} at {client.service_client.config.target_host}"
     raise UsageError(f"There is no run {run!r} in {where}.{did_you_mean(run, known)}")
+
+
+def first_of(found: "WorkflowExecutionDescription") -> str:
+    """The run id of the first execution of a run, which is the run's own id; "" of a server that does not say."""
+    return found.raw_description.workflow_execution_info.first_run_id

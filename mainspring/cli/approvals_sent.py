@@ -131,7 +131,7 @@ class Sending:
                 self._tell(await self._send(each))
 
     async def _send(self, each: Waiting) -> Told:
-        form = {"request": each.request.id, **self._order.form}
+        form, first = {"request": each.request.id, **self._order.form}, ""
         try:
             first = await self._first_of(each)
             update = self._order.update_id(each, first, self._client.identity)
@@ -139,7 +139,7 @@ class Sending:
         except RefusedError as error:
             return Told(each, "late" if str(error).endswith(LATE) else "refused", str(error))
         except EndedError as error:
-            return await self._after_its_end(each, str(error))
+            return await self._after_its_end(each, first, str(error))
         except UsageError as error:
             return Told(each, "unanswered", str(error))
         return Told(each, "done", said)
@@ -161,7 +161,7 @@ class Sending:
             raise UsageError(f"The server says nothing of run {each.run!r}: {error.message}.") from None
         return runs.first_of(found) or each.run_id
 
-    async def _after_its_end(self, each: Waiting, why: str) -> Told:
+    async def _after_its_end(self, each: Waiting, first: str, why: str) -> Told:
         """A run that has ended tells nobody who was faster, but its history does."""
         from mainspring.cli import runs
         from mainspring.replaying import fetch, read_decisions
@@ -169,7 +169,8 @@ class Sending:
         number = each.request.id
         try:
             newest = await runs.find(self._client, each.run)
-            entry = await fetch(self._client, each.run, newest.run_id if newest else each.run_id)
+            goes_on = newest is not None and runs.first_of(newest) == first  # or the name is that of another run by now
+            entry = await fetch(self._client, each.run, newest.run_id if newest and goes_on else each.run_id)
             decisions = await read_decisions(entry, self._client.data_converter)
         except MainspringError:
             return Told(each, "refused", why)

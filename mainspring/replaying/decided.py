@@ -13,7 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
 from mainspring.contracts.steps import ModelAnswer, ToolWork
-from mainspring.core.approvals import Choice, Kind
+from mainspring.core.approvals import Choice, Kind, Request
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message
 from mainspring.replaying.past import Past, asked_about, read_past, steps_of
@@ -71,7 +71,7 @@ async def read_decisions(entry: Entry, converter: DataConverter) -> list[Decided
     events = entry.history.events
     facts = await read_facts(events, converter)
     trace = await project(events, converter)
-    waits = {span.text(a.REQUEST): span for span in trace.spans if a.REQUEST in span.attributes}
+    waits = {span.text(a.REQUEST): span for span in trace.spans if a.ASKED in span.attributes}
     clicks = _let_in(facts, events)
     asked = _asked(past, facts)
     found: list[Decided] = []
@@ -143,7 +143,7 @@ def _request(click: Click) -> str:
 def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
     """Everything that people may have been asked: the step that waited, the kind of request, and about what."""
     carried = facts.carried.questions.open if facts.carried else ()
-    found: list[tuple[str, Kind, Json]] = [(each.step, each.kind, cast("Json", each.args)) for each in carried]
+    found: list[tuple[str, Kind, Json]] = [(each.step, each.kind, _about(each)) for each in carried]
     for each in asked_about(past):
         if each.then.verdict != "ask":
             continue
@@ -152,6 +152,10 @@ def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
         else:
             found.append((each.step, "approval", cast("Json", each.args)))
     return [*found, *_unknown(past)]
+
+
+def _about(request: Request) -> Json:
+    return request.args.get("answer") if request.kind == "review" else cast("Json", request.args)
 
 
 def _reviewed(result: Any, step: str) -> Iterator[tuple[str, Kind, Json]]:

@@ -51,7 +51,11 @@ START = (
     f"The workflow type is the name of an agent or graph, the task queue `{names.TASK_QUEUE}`. "
     "Any Temporal client can start a run, decide its requests and read its result."
 )
-WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
+WAITS = (
+    f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, `{names.DECIDERS}` "
+    f"(KeywordList) has the groups and roles that may decide, and `{names.DUE}` (Datetime) is the first deadline. All "
+    "are unset otherwise."
+)
 SETTINGS = {
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",

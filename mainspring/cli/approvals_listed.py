@@ -188,11 +188,16 @@ def stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else ""
 
 
-def plain(text: str) -> "str":
-    """A text that a table takes as it is: no markup, and nothing that would steer a terminal."""
+def plain(text: str) -> str:
+    """A text that a table takes as it is."""
     from rich.markup import escape
 
-    return escape("".join(each if each.isprintable() else " " for each in text))
+    return escape(visible(text))
+
+
+def visible(text: str) -> str:
+    """A text on one line, with nothing in it that would steer a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _who(request: Request) -> str:

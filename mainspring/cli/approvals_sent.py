@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mainspring.cli.approvals_listed import Waiting, deciders
+from mainspring.cli.approvals_listed import Waiting, deciders, visible
 from mainspring.cli.rule_list import counted
 from mainspring.cli.sending import EndedError, RefusedError, deliver
 from mainspring.contracts import names
@@ -62,7 +62,7 @@ class Told:
 
     def __str__(self) -> str:
         """A line about it."""
-        return f"{self.waiting.run}, request {self.waiting.request.id}: {self.said}"
+        return visible(f"{self.waiting.run}, request {self.waiting.request.id}: {self.said}")
 
 
 @dataclass

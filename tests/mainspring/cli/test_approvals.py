@@ -344,4 +344,4 @@ def test_ids_of_updates() -> None:
 def test_who_was_faster_is_known_by_the_sentence() -> None:
     """The sentence of a late click ends as the tally knows it."""
     assert settled(request(), Decision(request="1", choice="deny")).endswith(LATE)
-    assert str(Told(Waiting("run", "x", request()), "late", "Said.")) == "run, request 1: Said."
+    assert str(Told(Waiting("ru\x1bn", "x", request()), "late", "Said.")) == "ru n, request 1: Said."

@@ -117,7 +117,14 @@ def test_bad_setting(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("approve", "r", "1"), ("deny", "r", "1"), ("answer", "r", "1", "happened"), ("trace", "r"), ("setup",)],
+    [
+        ("approve", "r", "1"),
+        ("deny", "r", "1"),
+        ("answer", "r", "1", "happened"),
+        ("trace", "r"),
+        ("setup",),
+        ("approvals",),
+    ],
 )
 def test_no_server(arguments: tuple[str, ...], nowhere: str):
     """Without a server, each command that needs one names the address and the way out."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mainspring.cli.approvals_listed import Waiting, deciders, visible
 from mainspring.cli.rule_list import counted
-from mainspring.cli.sending import EndedError, RefusedError, deliver
+from mainspring.cli.sending import EndedError, RefusedError, UnansweredError, deliver
 from mainspring.contracts import names
 from mainspring.core.approvals import Decision, settled
 from mainspring.core.canonical import canonical, digest
@@ -23,6 +23,9 @@ AT_ONCE = 4
 """Updates under way to one run. Over ten, the server drops what the run is doing; and others may be deciding too."""
 LATE = "Nothing was changed by this click."
 """How a run's sentence ends that tells who was faster (core.approvals.settled)."""
+
+PATIENCE = 6
+"""How often one decision is sent while others are answered: a worker that has much to do takes its time."""
 
 How = Literal["done", "late", "refused", "unanswered"]
 
@@ -110,6 +113,7 @@ class Sending:
         self._slots_of: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self._first: dict[str, asyncio.Task[str]] = {}
         self._stopped = False
+        self._answered = 0
 
     async def through(self, waiting: list[Waiting]) -> None:
         """Send it to all of them. Cancelled, it sends no more, and ends when what is under way has been answered.
@@ -135,14 +139,27 @@ class Sending:
         try:
             first = await self._first_of(each)
             update = self._order.update_id(each, first, self._client.identity)
-            said = await deliver(self._client, each.run, self._order.name, form, update_id=update, first=first)
+            said = await self._until_answered(each, form, update, first)
         except RefusedError as error:
+            self._answered += 1
             return Told(each, "late" if str(error).endswith(LATE) else "refused", str(error))
         except EndedError as error:
             return await self._after_its_end(each, first, str(error))
         except UsageError as error:
             return Told(each, "unanswered", str(error))
+        self._answered += 1
         return Told(each, "done", said)
+
+    async def _until_answered(self, each: Waiting, form: dict[str, Any], update: str, first: str) -> str:
+        """Send it under its id; again, where others were answered meanwhile, so that there is somebody."""
+        attempt = 0
+        while True:
+            attempt, before = attempt + 1, self._answered
+            try:
+                return await deliver(self._client, each.run, self._order.name, form, update_id=update, first=first)
+            except UnansweredError:
+                if self._stopped or self._answered == before or attempt == PATIENCE:
+                    raise
 
     async def _first_of(self, each: Waiting) -> str:
         """The run id of the run's first execution, asked for once."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,9 +16,9 @@ from typer.testing import CliRunner, Result
 from mainspring.cli import app
 from mainspring.cli.links import lists, text
 from mainspring.cli.setup import _is_local
-from mainspring.contracts.names import DUE, SEARCH_ATTRIBUTES, WAITS_FOR
+from mainspring.contracts.names import DECIDERS, DUE, SEARCH_ATTRIBUTES, WAITS_FOR
 from mainspring.devserver import DevServer
-from mainspring.effects.indexing import registered
+from mainspring.effects.indexing import registered, usable
 from mainspring.testing.bench import Bench
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -36,8 +35,6 @@ class Desk(Agent):
 project = Project(Desk("desk", instructions="Work."))
 """
 
-Namespace = Callable[[str], Awaitable[Client]]
-
 
 async def typed(*arguments: str) -> Result:
     """Run a command line while workers go on working."""
@@ -48,22 +45,18 @@ async def typed(*arguments: str) -> Result:
 
 
 @pytest.fixture
-async def namespace(mainspring: Bench, temporal_server: DevServer, monkeypatch: pytest.MonkeyPatch) -> Namespace:
-    """Makes a namespace without search attributes, which the command line is then configured for."""
+async def bare(mainspring: Bench, temporal_server: DevServer, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A namespace without search attributes, which the command line is configured for."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.address)
-
-    async def made(name: str) -> Client:
-        monkeypatch.setenv("TEMPORAL_NAMESPACE", name)
-        request = RegisterNamespaceRequest(namespace=name)
-        request.workflow_execution_retention_period.FromSeconds(86_400)
-        await mainspring.client.workflow_service.register_namespace(request)
-        client = await Client.connect(temporal_server.address, namespace=name)
-        async with asyncio.timeout(60):
-            while not await is_there(client):  # noqa: ASYNC110 - its parts learn of it one after the other
-                await asyncio.sleep(0.2)
-        return client
-
-    return made
+    monkeypatch.setenv("TEMPORAL_NAMESPACE", "bare")
+    request = RegisterNamespaceRequest(namespace="bare")
+    request.workflow_execution_retention_period.FromSeconds(86_400)
+    await mainspring.client.workflow_service.register_namespace(request)
+    client = await Client.connect(temporal_server.address, namespace="bare")
+    async with asyncio.timeout(60):
+        while not await is_there(client):  # noqa: ASYNC110 - its parts learn of it one after the other
+            await asyncio.sleep(0.2)
+    return client
 
 
 async def is_there(client: Client) -> bool:
@@ -82,41 +75,33 @@ async def add(client: Client, **kinds: IndexedValueType.ValueType) -> None:
     await client.operator_service.add_search_attributes(request)
 
 
-async def test_each_is_told_of(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Those that were there are told apart from those that were added; the second time nothing is changed."""
+async def test_each_is_told_of(bare: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was there is told apart from what is added; one of another type is named, and stops no other."""
     monkeypatch.chdir(tmp_path)
-    client = await namespace("half-ready")
-    await add(client, **{WAITS_FOR: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD})
+    keyword, text_kind = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD, IndexedValueType.INDEXED_VALUE_TYPE_TEXT
+    await add(bare, **{WAITS_FOR: keyword, DUE: text_kind})
 
-    before = await typed("doctor")
-    first, second = await typed("setup"), await typed("setup")
-    after = await typed("doctor")
+    before, first = await typed("doctor"), await typed("setup")
+    half = await usable(bare)
+    request = RemoveSearchAttributesRequest(namespace="bare", search_attributes=[DUE])
+    await bare.operator_service.remove_search_attributes(request)
+    second, third, after = await typed("setup"), await typed("setup"), await typed("doctor")
 
-    assert "'MainspringDeciders', 'MainspringDue' are not registered; 'mainspring setup' does it." in before.stdout
-    assert first.stdout.splitlines()[:3] == [
-        "The search attribute 'MainspringWaitsFor' (Keyword) is registered in namespace 'half-ready' already.",
-        "Registered the search attribute 'MainspringDeciders' (KeywordList) in namespace 'half-ready'.",
-        "Registered the search attribute 'MainspringDue' (Datetime) in namespace 'half-ready'.",
-    ]
-    assert second.stdout.count("is registered in namespace 'half-ready' already.") == 3
-    assert await registered(client) == dict.fromkeys(SEARCH_ATTRIBUTES, True)
+    assert "'MainspringDeciders' is not registered; 'mainspring setup' does it. 'MainspringDue' is reg" in before.stdout
+    assert "is registered with another type than ours; runs leave it out." in before.stdout
+    assert (first.exit_code, first.stdout.splitlines()) == (
+        1,
+        [
+            "The search attribute 'MainspringWaitsFor' (Keyword) is registered in namespace 'bare' already.",
+            "Registered the search attribute 'MainspringDeciders' (KeywordList) in namespace 'bare'.",
+        ],
+    )
+    assert "'MainspringDue' is registered in namespace 'bare' with another type than Datetime. Remove" in first.stderr
+    assert "Registered the search attribute 'MainspringDue' (Datetime) in namespace 'bare'." in second.stdout
+    assert third.stdout.count("is registered in namespace 'bare' already.") == 3
+    assert half == {WAITS_FOR, DECIDERS}
+    assert await registered(bare) == dict.fromkeys(SEARCH_ATTRIBUTES, True)
     assert "'MainspringWaitsFor', 'MainspringDeciders', 'MainspringDue' are registered" in after.stdout
-
-
-async def test_another_type(namespace: Namespace) -> None:
-    """One that is there with another type is named, with the way out; the others are registered all the same."""
-    client = await namespace("wrong")
-    await add(client, **{DUE: IndexedValueType.INDEXED_VALUE_TYPE_TEXT})
-
-    result = await typed("setup")
-
-    assert result.exit_code == 1
-    assert "'MainspringDue' is registered in namespace 'wrong' with another type than Datetime. Remove" in result.stderr
-    assert result.stdout.count("Registered") == 2
-    assert "'MainspringDue' is registered with another type than ours" in (await typed("doctor")).stdout
-    request = RemoveSearchAttributesRequest(namespace="wrong", search_attributes=[DUE])
-    await client.operator_service.remove_search_attributes(request)
-    assert (await typed("setup")).exit_code == 0
 
 
 async def test_links_of_this_machine(

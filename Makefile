@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
+.PHONY: help env demo test chaos long approvals-load check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
@@ -22,6 +22,9 @@ test: check ## all checks, then all tests
 
 long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
 	@exec $(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
+
+approvals-load: $(STAMP) ## decide 1,000 requests of 1,000 runs (N=10000 for more)
+	@exec $(BIN)/python -m tests.load $(or $(N),1000)
 
 # QUICK=1 is a sample; SEED, MODES, ONLY and JOBS: see tests/chaos/__main__.py.
 chaos: $(STAMP) ## kill workers and the server at every point of a run

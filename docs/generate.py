@@ -52,7 +52,11 @@ START = (
     f"The workflow type is the name of an agent or graph, the task queue `{names.TASK_QUEUE}`. "
     "Any Temporal client can start a run, decide its requests and read its result."
 )
-WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
+WAITS = (
+    f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, `{names.DECIDERS}` "
+    f"(KeywordList) has the groups and roles that may decide, and `{names.DUE}` (Datetime) is the first deadline. All "
+    "are unset otherwise."
+)
 SETTINGS = {
     "approval_keys": "the file of the keys that Mainspring itself signs with; it must be there, and workers on several "
     "machines need the same. Without it, `approval-keys.json` in the state folder, which is made",

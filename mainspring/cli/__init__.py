@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mainspring.cli import decisions, demo, doctor, guards, keys, replay, serving, setup, tracing
+from mainspring.cli import approvals, decisions, demo, doctor, guards, keys, replay, serving, setup, tracing
 from mainspring.errors import MainspringError
 
 INTERRUPTED = 130
@@ -46,6 +46,7 @@ app.command()(demo.demo)
 app.command()(serving.dev)
 app.command()(serving.worker)
 app.command()(setup.setup)
+app.command()(approvals.approvals)
 app.command()(decisions.approve)
 app.command()(decisions.deny)
 app.command()(decisions.answer)

@@ -6,21 +6,16 @@ The same updates as in the Temporal Web UI and the `temporal` CLI; the run itsel
 import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, cast
-from uuid import uuid4
 
 import typer
 
 from mainspring.cli.proofs import KeyOption, TokenOption, proof_of
-from mainspring.cli.runs import ANSWERS_WITHIN
 from mainspring.contracts import names
-from mainspring.errors import UsageError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from mainspring.cli.proofs import Proof
-
-_AGAIN = 0.2
 
 Run = Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]
 Request = Annotated[str, typer.Argument(help="Number of the request, as its card says.", show_default=False)]
@@ -125,39 +120,10 @@ async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> s
     Raises:
         UsageError: there is no such run, it has ended, it does not accept this, or no worker answers.
     """
-    import asyncio
+    from mainspring.cli import runs, sending
 
-    from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-    from temporalio.exceptions import FailureError
-    from temporalio.service import RPCError, RPCStatusCode
-
-    from mainspring.cli import runs
-
-    update = uuid4().hex
-
-    async def until_taken() -> str:
-        """Send it; and again under the same id, which counts once, where the run just then continues as new."""
-        handle = client.get_workflow_handle(run)
-        while True:
-            try:
-                return await handle.execute_update(name, form, id=update, result_type=str)  # pyright: ignore[reportUnknownMemberType] - an overload of the SDK
-            except RPCError as error:
-                if error.status != RPCStatusCode.ABORTED:
-                    raise
-            await asyncio.sleep(_AGAIN)
-
-    await runs.describe_running(client, run)
-    try:
-        async with asyncio.timeout(ANSWERS_WITHIN):
-            return await until_taken()
-    except WorkflowUpdateFailedError as error:
-        cause = error.cause
-        raise UsageError(cause.message if isinstance(cause, FailureError) else str(cause)) from None
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        why = f"No worker answered for run {run!r} within {ANSWERS_WITHIN} s, so it is not known whether this counts."
-        raise UsageError(f"{why} See that a worker runs ('mainspring doctor' tells), then try again.") from None
-    except RPCError as error:
-        raise UsageError(f"Run {run!r} did not take this: {error.message}.") from None
+    found = await runs.describe_running(client, run)
+    return await sending.deliver(client, run, name, form, first=runs.first_of(found))
 
 
 def _object(text: str) -> dict[str, Any]:

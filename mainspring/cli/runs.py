@@ -63,16 +63,17 @@ async def describe(client: "Client", run: str) -> "WorkflowExecutionDescription"
     raise UsageError(f"There is no run {run!r} in {where}.{did_you_mean(run, known)}")
 
 
-async def describe_running(client: "Client", run: str) -> None:
-    """Check that a run is there, and has not ended.
+async def describe_running(client: "Client", run: str) -> "WorkflowExecutionDescription":
+    """The newest execution of a run that has not ended.
 
     Raises:
         UsageError: there is none, or it has.
         SetupError: the server does not say.
     """
-    status = (await describe(client, run)).status
-    if status is not None and status.name != "RUNNING":
-        raise UsageError(f"Run {run!r} has ended ({status.name.lower()}), so nothing waits for a decision.")
+    found = await describe(client, run)
+    if found.status is not None and found.status.name != "RUNNING":
+        raise UsageError(f"Run {run!r} has ended ({found.status.name.lower()}), so nothing waits for a decision.")
+    return found
 
 
 async def waiting(client: "Client", run: str) -> "list[Request]":
@@ -98,3 +99,8 @@ async def waiting(client: "Client", run: str) -> "list[Request]":
             f"No worker said within {ANSWERS_WITHIN} s what waits in run {run!r}, so nothing was decided. See that one "
             "runs ('mainspring doctor' tells), then try again."
         ) from None
+
+
+def first_of(found: "WorkflowExecutionDescription") -> str:
+    """The run id of the first execution of a run, which is the run's own id; "" of a server that does not say."""
+    return found.raw_description.workflow_execution_info.first_run_id

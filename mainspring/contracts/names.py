@@ -40,3 +40,5 @@ DECIDERS = "MainspringDeciders"
 """Search attribute (KeywordList): the groups and roles of those who may decide what waits; unset when nothing does."""
 DUE = "MainspringDue"
 """Search attribute (Datetime): the first deadline of what waits."""
+SEARCH_ATTRIBUTES = {WAITS_FOR: "Keyword", DECIDERS: "KeywordList", DUE: "Datetime"}
+"""Ours, with their types as Temporal's command line spells them."""

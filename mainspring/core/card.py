@@ -14,6 +14,8 @@ from mainspring.core.approvals import Request, changed, choices
 from mainspring.core.canonical import Json, canonical
 from mainspring.core.deciding import deciders
 
+_SHOWN = 20
+"""Requests that a card shows in full."""
 _QUOTED = 1200
 """How many characters of the run's input the card shows."""
 _LONGEST = 20_000
@@ -65,8 +67,13 @@ _NOWHERE = Place()
 
 
 def card(requests: list[Request], asked_with: str, user: str = "", place: Place = _NOWHERE) -> str:
-    """The card of a run that waits: one section a request, oldest first, then what the run was given."""
-    parts = [_section(request, place) for request in requests]
+    """The card of a run that waits: one section a request, oldest first, then what the run was given.
+
+    Of very many requests the oldest are shown: the card is made anew with each, and a run may not take long over it.
+    """
+    parts = [_section(request, place) for request in requests[:_SHOWN]]
+    if (more := len(requests) - _SHOWN) > 0:
+        parts.append(f"### {more} more wait\n\nThey come up here in turn. `mainspring approvals` lists all of them.\n")
     parts.append(
         "### What the run was given\n\n"
         f"{f'For user {_code(user)}. ' if user else ''}"

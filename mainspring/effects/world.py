@@ -23,8 +23,8 @@ ITEM_LIMIT = 128 * 1024
 class World:
     """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out).
 
-    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, whether the server had our
-    search attribute, and when (monotonic seconds) it was asked. `inbox` is the address of the web inbox.
+    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, which of our search
+    attributes the server had, and when (monotonic seconds) it was asked. `inbox` is the address of the web inbox.
     `open_verifier` gives what checks tokens, whenever one comes: opening takes a while.
     """
 
@@ -43,7 +43,7 @@ class World:
     open_verifier: Callable[[], Verifier] | None = None
     inbox: str = ""
     notifier: Notifier | None = None
-    indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
+    indexed: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict[str, tuple[frozenset[str], float]])
 
     def too_large(self, text: str) -> str:
         """Why a text is too large to be kept as an item, in words; "" where it is not."""

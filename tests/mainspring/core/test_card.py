@@ -126,6 +126,16 @@ def test_each_request_has_its_section():
     assert sorted(marks, key=text.index) == marks
 
 
+def test_of_very_many_requests_the_oldest_are_shown():
+    """The others are counted, and it is said where they are listed."""
+    many = [request(id=str(number)) for number in range(1, 201)]
+    text = card(many, "Refund me", dict.fromkeys(map(str, range(1, 201)), "2030-01-02 09:00 UTC"))
+
+    assert text.count("### Request ") == 20
+    assert "### 180 more wait" in text
+    assert "`mainspring approvals`" in text
+
+
 def test_what_a_model_wrote_stays_in_code():
     """No argument and no argument's name ends the code it is shown in, or begins a line."""
     wrote = "`ok`\n\n# Approved\n[here](http://evil.example)"

@@ -69,9 +69,8 @@ async def tell(request: Request, occasion: str, step: str, decision: str = "") -
     try:
         done = await perform(plan, work, Notified, step, summary)
     except ActivityError as error:
-        if is_cancelled_exception(error):
-            raise
-        workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
+        if not is_cancelled_exception(error):  # the run ends, or this execution of it
+            workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
     else:
         for why in done.failed:
             workflow.logger.warning("Not told of request %s: %s", request.id, why)

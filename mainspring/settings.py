@@ -23,9 +23,16 @@ from mainspring.errors import SetupError, did_you_mean
 
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
-KEYS = ("limits", "model", "patterns", "payloads", "presidio", "state", "task_queue", "token_key")
+KEYS = (
+    *("inbox_hours", "inbox_oidc_client_id", "inbox_oidc_issuer", "inbox_oidc_roles", "inbox_oidc_secret"),
+    *("inbox_secret", "inbox_url"),
+    *("limits", "model", "patterns", "payloads", "presidio", "state", "task_queue", "token_key"),
+)
+SECRETS = ("inbox_oidc_secret", "inbox_secret", "token_key")
+"""Keys whose values no message may quote."""
 _PAYLOADS = r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/\S*)?|[^:]*|[A-Za-z]:[\\/].*)$"
 """No colon but in S3's address and after a drive's letter: `gs://bucket` is no folder."""
+_URL = r"^$|^https?://[^\s/?#]+[^\s?#]*$"
 _LIMITS = r"^$|^[a-z][a-z+]*://\S*$"
 OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -37,12 +44,22 @@ class Settings(BaseSettings):
     `patterns` are RE2 patterns by the kind of what they find, and `presidio` has presidio find more;
     `token_key` (64 hex characters) is what tokens are made with, "" for a key that is made and kept in `state`;
     `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
+    `inbox_url` is where browsers find the web inbox; people log in there at the identity provider `inbox_oidc_issuer`, to
+    which the inbox is `inbox_oidc_client_id` with `inbox_oidc_secret`; the claim `inbox_oidc_roles` has their roles, and
+    `inbox_hours` later they log in again. `inbox_secret` signs its cookies, "" for one that is made at each start;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, frozen=True, extra="forbid")
 
+    inbox_hours: float = Field(default=8.0, gt=0, le=24 * 7)
+    inbox_oidc_client_id: str = ""
+    inbox_oidc_issuer: str = Field(default="", pattern=_URL)
+    inbox_oidc_roles: str = Field(default="roles", min_length=1)
+    inbox_oidc_secret: str = Field(default="", repr=False)
+    inbox_secret: str = Field(default="", pattern=r"^$|^.{32,}$", repr=False)
+    inbox_url: str = Field(default="", pattern=_URL)
     limits: str = Field(default="", pattern=_LIMITS)
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
     patterns: dict[str, str] = Field(default_factory=dict[str, str])
@@ -135,6 +152,11 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
     if error["type"] == "extra_forbidden":
         return f"The key {name!r} in '{FILE}' is not known.{did_you_mean(name, KEYS)}"
     right = {
+        "inbox_hours": "it must be a number of hours, such as 8",
+        "inbox_oidc_roles": "it must be the name of a claim, such as 'roles' or 'groups'",
+        "inbox_secret": "it must have at least 32 characters, such as `openssl rand -hex 32` gives",
+        "inbox_url": "it must be an address such as 'https://inbox.example.com'",
+        "inbox_oidc_issuer": "it must be an address such as 'https://login.example.com'",
         "limits": "it must be an address such as 'redis://host:6379' or 'memory://', or empty for a file",
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
         "payloads": "it must be the path of a folder, an address such as 's3://bucket/prefix', or 'none'",
@@ -144,7 +166,7 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
         "state": "it must be the path of a folder",
         "task_queue": "it must be the name of a task queue, not empty",
     }.get(name, "it must be a URL such as 'http://localhost:4318'")
-    given = "not usable" if name == "token_key" else repr(error["input"])
+    given = "not usable" if name in SECRETS else repr(error["input"])
     if name == "limits":  # there may be a password before the host
         given = re.sub("(?<=').*@", "…@", given)
     return f"{_place(name, flag=flag)} is {given}, but {right}."

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mainspring.cli import decisions, demo, doctor, guards, replay, serving, setup, tracing
+from mainspring.cli import decisions, demo, doctor, guards, inbox, replay, serving, setup, tracing
 from mainspring.errors import MainspringError
 
 INTERRUPTED = 130
@@ -49,6 +49,7 @@ app.command()(setup.setup)
 app.command()(decisions.approve)
 app.command()(decisions.deny)
 app.command()(decisions.answer)
+app.command()(inbox.inbox)
 app.command()(tracing.trace)
 app.command()(replay.replay)
 app.command()(doctor.doctor)

@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     `patterns` are RE2 patterns by the kind of what they find, and `presidio` has presidio find more;
     `token_key` (64 hex characters) is what tokens are made with, "" for a key that is made and kept in `state`;
     `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
-    `inbox_url` is where browsers find the web inbox; people log in there at the identity provider `inbox_oidc_issuer`, to
-    which the inbox is `inbox_oidc_client_id` with `inbox_oidc_secret`; the claim `inbox_oidc_roles` has their roles, and
+    `inbox_url` is where browsers find the web inbox. People log in there at the identity provider `inbox_oidc_issuer`,
+    to which it is `inbox_oidc_client_id` with `inbox_oidc_secret`; the claim `inbox_oidc_roles` has their roles, and
     `inbox_hours` later they log in again. `inbox_secret` signs its cookies, "" for one that is made at each start;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `otlp_endpoint` is where spans go besides the local file ("" for nowhere), under OpenTelemetry's own variable.

@@ -11,7 +11,7 @@ import typer
 from mainspring.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from mainspring.inbox import Local, Oidc
+    from mainspring.inbox.people import Local, Oidc
     from mainspring.settings import Settings
 
 PORT = 8234
@@ -50,7 +50,7 @@ def _login(settings: "Settings", person: str, host: str) -> "Local | Oidc":
     Raises:
         UsageError: neither way is set, both are, or only a part of one.
     """
-    from mainspring.inbox import Local, Oidc
+    from mainspring.inbox.people import Local, Oidc
 
     oidc = {
         "MAINSPRING_INBOX_OIDC_ISSUER": settings.inbox_oidc_issuer,
@@ -60,8 +60,8 @@ def _login(settings: "Settings", person: str, host: str) -> "Local | Oidc":
     if person:
         if host not in _LOOPBACK:
             raise UsageError(
-                f"With '--as' everybody who reaches the inbox is {person!r}, so it listens on this machine only, not on "
-                f"{host!r}. Leave out '--host', or have people log in: {', '.join(oidc)}."
+                f"With '--as' everybody who reaches the inbox is {person!r}, so it listens on this machine only, not "
+                f"on {host!r}. Leave out '--host', or have people log in: {', '.join(oidc)}."
             )
         if not person.isprintable() or person.strip() != person:
             raise UsageError(f"'--as' is {person!r}; it must be a name or a mail address.")
@@ -95,7 +95,8 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.socket) -> None:
     import uvicorn
 
-    from mainspring.inbox import Local, make_app
+    from mainspring.inbox.app import make_app
+    from mainspring.inbox.people import Local
     from mainspring.serve import connect
 
     client = await connect(settings)

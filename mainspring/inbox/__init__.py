@@ -1,10 +1,5 @@
 """The web inbox: people see what waits for them, with its evidence, and decide. Server-rendered, no JavaScript.
 
 It has no state of its own: requests come from queries, evidence from histories, decisions go as updates, and who is
-logged in stands in a signed cookie. `make_app` gives the ASGI application.
+logged in stands in a signed cookie. `app.make_app` gives the ASGI application; `people` says who may come.
 """
-
-from mainspring.inbox.app import make_app
-from mainspring.inbox.people import Local, Oidc, Sign
-
-__all__ = ["Local", "Oidc", "Sign", "make_app"]

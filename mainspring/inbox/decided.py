@@ -12,10 +12,10 @@ from mainspring.contracts import names
 from mainspring.contracts.steps import ModelAnswer, ModelCall
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message
-from mainspring.errors import LedgerError, SetupError
+from mainspring.errors import LedgerError
 from mainspring.inbox.evidence import read_history
 from mainspring.inbox.fields import Change, shown
-from mainspring.inbox.waiting import page_name, read_page
+from mainspring.inbox.waiting import fetch_page, page_name, read_page
 from mainspring.replaying import Entry, read_past
 from mainspring.replaying.past import steps_of
 from mainspring.telemetry import attributes as a
@@ -65,11 +65,7 @@ async def list_decided(client: Client, token: str, run: str = "") -> Page:
     if "'" in run or "\\" in run:  # no run of ours; and nobody writes queries of their own here
         return Page((), 0, "")
     runs = client.list_workflows(query, page_size=_PAGE, next_page_token=read_page(token))
-    try:
-        await runs.fetch_next_page()
-    except RPCError as error:
-        raise SetupError(f"The Temporal server does not list its runs: {error.message}.") from None
-    page = runs.current_page or ()
+    page = await fetch_page(runs, "its runs")
     room = asyncio.Semaphore(AT_ONCE)
 
     async def read(each: WorkflowExecution) -> list[Decided]:

@@ -1,5 +1,6 @@
 """A call's arguments as fields of a form: how each is shown, and what a person made of it. Pure."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
@@ -103,7 +104,7 @@ def _field(name: str, schema: dict[str, Any], args: Mapping[str, Json]) -> Field
         return Field(name, "whole number", shown(value), about=about)
     if kind == "number":
         return Field(name, "number", shown(value), about=about)
-    return Field(name, "JSON", canonical(value) if name in args else "", about=about)
+    return Field(name, "JSON", _json(value) if name in args else "", about=about)
 
 
 def _options(schema: dict[str, Any]) -> tuple[str, ...]:
@@ -115,6 +116,12 @@ def _options(schema: dict[str, Any]) -> tuple[str, ...]:
 
 def _spelled(value: Json) -> Json:
     return str(value).lower() if isinstance(value, bool) else value
+
+
+def _json(value: Json) -> str:
+    """As JSON, in which what cannot be seen is spelled out."""
+    text = canonical(value)
+    return text if _is_plain(text) else json.dumps(value, sort_keys=True)
 
 
 def _is_plain(text: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from temporalio.client import Client, WorkflowExecution, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionAsyncIterator, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from mainspring.contracts import names
@@ -26,6 +26,7 @@ _PAGE = 25
 _LOOKED_AT = 200
 """How many runs one page looks at, at most, where filters leave few."""
 _ALL_WITHIN = 8.0
+_LISTS_WITHIN = 5.0
 _QUERY = f"{names.WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'"
 
 Silence = Literal["", "silent", "gone"]
@@ -107,14 +108,9 @@ async def list_waiting(client: Client, wanted: Filter, token: str, now: float) -
     found: list[Waiting] = []
     looked_at = 0
     while True:
-        try:
-            await runs.fetch_next_page()
-        except RPCError as error:
-            raise SetupError(
-                f"The Temporal server does not list what waits: {error.message}. "
-                "Where the search attribute is missing, 'mainspring setup' registers it."
-            ) from None
-        page = runs.current_page or ()
+        page = await fetch_page(
+            runs, "what waits", "Where the search attribute is missing, 'mainspring setup' adds it."
+        )
         looked_at += len(page)
         found += [each for each in await _ask_all(client, page, until) if wanted.fits(each, now)]
         onwards = page_name(runs.next_page_token)
@@ -122,6 +118,21 @@ async def list_waiting(client: Client, wanted: Filter, token: str, now: float) -
             break
     in_order = sorted(found, key=lambda each: each.request.deadline if each.request else float("inf"))
     return Listed(tuple(in_order), looked_at, onwards)
+
+
+async def fetch_page(runs: WorkflowExecutionAsyncIterator, what: str, hint: str = "") -> Sequence[WorkflowExecution]:
+    """The next page of the server's list.
+
+    Raises:
+        SetupError: the server does not give it; the message says `what` is not listed, then `hint`.
+    """
+    try:
+        async with asyncio.timeout(_LISTS_WITHIN):  # the SDK goes on asking where a page was never one
+            await runs.fetch_next_page()
+    except (RPCError, TimeoutError) as error:
+        why = error.message if isinstance(error, RPCError) else "it does not answer, or the page is none of its list"
+        raise SetupError(f"The Temporal server does not list {what}: {why}. {hint}".rstrip()) from None
+    return runs.current_page or ()
 
 
 async def ask_run(client: Client, run: str, run_id: str | None = None) -> tuple[Sequence[Request], Silence]:

@@ -1,10 +1,12 @@
 """What a person does in the stock Temporal Web UI, in a headless Chromium; the selectors are those of UI 2.54."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, async_playwright, expect
@@ -12,7 +14,8 @@ from playwright.async_api import TimeoutError as NotThere
 
 from mainspring.core.canonical import Json
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which(os.environ.get("CHROMIUM") or "chromium")
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "ui"
 INBOX = "MainspringWaitsFor IS NOT NULL AND ExecutionStatus = 'Running'"
 WINDOW: ViewportSize = {"width": 1280, "height": 1000}
 PATIENCE = 30_000  # milliseconds; a busy machine needs some to load a page
@@ -26,6 +29,12 @@ async def chromium(scale: int = 1) -> AsyncIterator[BrowserContext]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield await browser.new_context(viewport=WINDOW, device_scale_factor=scale)
         await browser.close()
+
+
+async def keep(page: Page, name: str) -> None:
+    """Leave a picture of a whole page in `build/ui`, for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 class WebUI:

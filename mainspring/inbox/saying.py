@@ -78,7 +78,8 @@ def _approve(request: Request, typed: Mapping[str, str]) -> Saying | Unclear:
 
 
 def _deny(request: Request, typed: Mapping[str, str]) -> Saying | Unclear:
-    reason = _picked(request.deny_reasons, typed.get("reason", "")) or typed.get("own", "").strip()
+    picked, own = _picked(request.deny_reasons, typed.get("reason", "")), typed.get("own", "").strip()
+    reason = ". ".join(each for each in (picked, own) if each)
     if not reason:
         pick = "pick a reason, or write one" if request.deny_reasons else "write your reason"
         return Unclear({"own": f"Say why: {pick}. The agent reads it, and may pass it on."})
@@ -88,7 +89,10 @@ def _deny(request: Request, typed: Mapping[str, str]) -> Saying | Unclear:
 
 
 def _answer(request: Request, typed: Mapping[str, str]) -> Saying | Unclear:
-    answer = _picked(request.choices, typed.get("choice", "")) or typed.get("own answer", "").strip()
+    picked, own = _picked(request.choices, typed.get("choice", "")), typed.get("own answer", "").strip()
+    if picked and own:
+        return Unclear({"own answer": f"You picked {picked!r} and wrote another answer. Leave one of them out."})
+    answer = picked or own
     if not answer:
         return Unclear({"own answer": "Pick an answer, or write one." if request.choices else "Write your answer."})
     return Saying("answer", {"answer": answer})

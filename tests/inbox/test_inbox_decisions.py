@@ -79,7 +79,7 @@ async def test_a_change_is_looked_at_before_it_is_sent(mainspring: Bench, ada: V
     await run.result()
 
     assert "Check what you change" in look.text
-    assert "<del>damaged</del><ins>wrong_item</ins>" in look.text
+    assert "<del>damaged</del> → <ins>wrong_item</ins>" in look.text
     assert waits == 1
     assert typed == {"arg.reason": "wrong_item", "comment": "it is the wrong one"}
     assert "changed (reason: &#34;damaged&#34; → &#34;wrong_item&#34;)" in words(after)
@@ -186,6 +186,13 @@ async def test_a_request_that_is_another_now_is_not_decided(ask: Ask, ada: Visit
         ),
         ({"kind": "question"}, "answer", {"own answer": "ask the shop"}, "answer", {"answer": "ask the shop"}),
         ({}, "deny", {"own": "he is known", "stop": "yes"}, "deny", {"comment": "he is known", "stop": True}),
+        (
+            {},
+            "deny",
+            {"reason": "2", "own": "EUR 40 were agreed"},
+            "deny",
+            {"comment": "wrong amount. EUR 40 were agreed"},
+        ),
         (
             {"kind": "review", "tool": "answer", "args": {"answer": "Soon."}},
             "approve changed",

@@ -107,7 +107,7 @@ async def test_decisions_are_read_from_histories(mainspring: Bench, ada: Visitor
     said = words(page)
     for each in ("approve", "claimed: mainspring-inbox:ada@example.com", "it is the wrong one", "1 changed: reason"):
         assert each in said, each
-    assert "<del>damaged</del><ins>wrong_item</ins>" in page.text
+    assert "<del>damaged</del> → <ins>wrong_item</ins>" in page.text
 
 
 async def test_a_query_is_not_written_by_visitors(ada: Visitor):

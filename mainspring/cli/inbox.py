@@ -114,5 +114,10 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
     )
     typer.echo(f"Inbox {settings.inbox_url or here}  Ctrl-C ends it.")
     # No access log: an address may hold the token of a link.
-    config: Any = {"access_log": False, "log_level": "warning", "timeout_graceful_shutdown": _ENDS_WITHIN}
+    config: Any = {
+        "access_log": False,
+        "lifespan": "off",
+        "log_level": "warning",
+        "timeout_graceful_shutdown": _ENDS_WITHIN,
+    }
     await uvicorn.Server(uvicorn.Config(app, server_header=False, **config)).serve(sockets=[listening])

@@ -78,7 +78,7 @@ async def check(page: Page, name: str) -> None:
     """See that a page is accessible and fits its window, by day and on a phone by night; keep pictures."""
     for device, size, scheme, axe, options in (
         ("desk", DESK, "light", Axe(), {}),
-        # The checker is in the page already; a narrow and dark page has the same elements, and others colours and sizes.
+        # The checker is in the page already, and a narrow and dark page has the same elements in other colours.
         (
             "phone",
             PHONE,

@@ -211,7 +211,7 @@ async def test_each_kind_of_request_has_its_form(  # noqa: PLR0917 - the parts o
     page = await ada.open(f"/requests/default/{run.id}/1")
     after = await ada.press(page, do, **typed)
 
-    assert "Recorded" in after.text
+    assert after.status_code == 200, words(after)
     assert await run.result() == [[update, {"request": "1", **form}]]
 
 

@@ -31,6 +31,8 @@ def request_of(value: Json, schema: dict[str, Json]):
 
 @hypothesis.settings(max_examples=60)
 @hypothesis.given(VALUES, st.sampled_from(KINDS))
+@hypothesis.example("two\nlines", {"type": "string"})
+@hypothesis.example("two\r\nlines", {"type": "string"})
 def test_what_was_not_touched_is_no_change(value: Json, schema: dict[str, Json]):
     """A field that comes back as it was shown changes nothing, whatever browsers do to the ends of lines."""
     request = request_of(value, schema)

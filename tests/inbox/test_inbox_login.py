@@ -161,6 +161,7 @@ async def test_who_logs_out_is_nobody(somebody: Visitor, provider: Provider):
     [
         {"nonce": "another"},
         {"aud": "another"},
+        {"aud": "another", "azp": "the-inbox"},
         {"iss": "http://another.example"},
         {"exp": 1000},
     ],

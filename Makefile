@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long approvals-load check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
+.PHONY: help env demo test test-ui chaos long approvals-load check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
@@ -19,6 +19,12 @@ demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 
 test: check ## all checks, then all tests
 	@$(BIN)/pytest $(ARGS)
+
+# CHROMIUM names one that is not on the path. Screenshots go to build/ui.
+test-ui: $(STAMP) ## the tests that drive a real browser; fails where there is none
+	@chromium=$$(command -v "$${CHROMIUM:-chromium}") \
+	  || { echo "There is no '$${CHROMIUM:-chromium}'. Install Chromium, or set CHROMIUM to its path."; exit 1; }; \
+	CHROMIUM="$$chromium" exec $(BIN)/pytest -m browser $(ARGS)
 
 long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
 	@exec $(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)

@@ -62,7 +62,13 @@ SETTINGS = {
     "machines need the same. Without it, `approval-keys.json` in the state folder, which is made",
     "approvers": "who is trusted to say [who decides](../how-to/verify-approvers.md): tables with `keys`, and "
     "`issuer`, `audience`, `roles`, `person` for an identity provider",
-    "inbox_url": "where the inbox is, for links in [notices](../how-to/notify-approvers.md)",
+    "inbox_hours": "how many hours after a login people log in again in the [inbox](../how-to/use-the-inbox.md)",
+    "inbox_oidc_client_id": "what the identity provider knows the inbox by",
+    "inbox_oidc_issuer": "the address of the identity provider at which people log in, as it calls itself",
+    "inbox_oidc_roles": "the claim with a person's roles or groups; a dot leads into an object",
+    "inbox_oidc_secret": "the inbox's secret at the identity provider",
+    "inbox_secret": "signs the cookies of the inbox, 32 characters or more; without it one is made at each start",
+    "inbox_url": "where browsers find the inbox; links on cards and in [notices](../how-to/notify-approvers.md) lead there",
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",

@@ -29,21 +29,14 @@ from mainspring.ports.notifier import Channel
 FILE = "mainspring.toml"
 PREFIX = "MAINSPRING_"
 KEYS = (
-    "approval_keys",
-    "approvers",
-    "inbox_url",
-    "limits",
-    "model",
-    "notify",
-    "notify_templates",
-    "patterns",
-    "payloads",
-    "presidio",
-    "state",
-    "task_queue",
-    "token_key",
-    "ui_url",
+    *("approval_keys", "approvers"),
+    *("inbox_hours", "inbox_oidc_client_id", "inbox_oidc_issuer", "inbox_oidc_roles", "inbox_oidc_secret"),
+    *("inbox_secret", "inbox_url"),
+    *("limits", "model", "notify", "notify_templates", "patterns", "payloads", "presidio", "state", "task_queue"),
+    *("token_key", "ui_url"),
 )
+SECRETS = ("inbox_oidc_secret", "inbox_secret", "token_key")
+"""Keys whose values no message may quote."""
 _TABLES = ("approvers", "notify", "patterns")
 _PARTS = "__"
 """Between the parts of a variable that sets a part of a table: `MAINSPRING_NOTIFY__ADA__URL`."""
@@ -64,7 +57,10 @@ class Settings(BaseSettings):
     `token_key` (64 hex characters) is what tokens are made with, "" for a key that is made and kept in `state`;
     `limits` is where limits are counted: an address of the package `limits`, or "" for a file in `state`;
     `notify` are the channels by which people are told that a request waits, by name, and `notify_templates` a folder
-    with the words; `inbox_url` and `ui_url` are where people find a request: in the inbox, and in Temporal's Web UI;
+    with the words; `inbox_url` and `ui_url` are where people find a request: in the inbox, and in Temporal's Web UI.
+    They log in to the inbox at the identity provider `inbox_oidc_issuer`,
+    to which it is `inbox_oidc_client_id` with `inbox_oidc_secret`; the claim `inbox_oidc_roles` has their roles, and
+    `inbox_hours` later they log in again. `inbox_secret` signs its cookies, "" for one that is made at each start;
     `payloads` is where large payloads go: a folder ("" for one in `state`), `s3://bucket/prefix` or `none`;
     `approvers` are those who are trusted to say who somebody is; `approval_keys` is the file of the keys that the
     engine itself signs with, "" for one that is made and kept in `state`;
@@ -77,6 +73,12 @@ class Settings(BaseSettings):
 
     approval_keys: str = ""
     approvers: tuple[Approver, ...] = ()
+    inbox_hours: float = Field(default=8.0, gt=0, le=24 * 7)
+    inbox_oidc_client_id: str = ""
+    inbox_oidc_issuer: str = Field(default="", pattern=_PLACE)
+    inbox_oidc_roles: str = Field(default="roles", min_length=1)
+    inbox_oidc_secret: str = Field(default="", repr=False)
+    inbox_secret: str = Field(default="", pattern=r"^$|^.{32,}$", repr=False)
     inbox_url: str = Field(default="", pattern=_PLACE)
     limits: str = Field(default="", pattern=_LIMITS)
     model: str = Field(default="playbook", pattern=r"^(playbook|[a-z][a-z0-9_-]*:\S+)$")
@@ -213,6 +215,10 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
     place = "it must be an address that links can begin with, such as 'https://approvals.example.com'"
     right = {
         "approval_keys": "it must be the path of a file",
+        "inbox_hours": "it must be a number of hours, such as 8",
+        "inbox_oidc_issuer": "it must be an address such as 'https://login.example.com'",
+        "inbox_oidc_roles": "it must be the name of a claim, such as 'roles' or 'groups'",
+        "inbox_secret": "it must have at least 32 characters, such as `openssl rand -hex 32` gives",
         "inbox_url": place,
         "limits": "it must be an address such as 'redis://host:6379' or 'memory://', or empty for a file",
         "model": "it must be 'playbook' or 'provider:name', such as 'openai:gpt-5.2'",
@@ -225,7 +231,7 @@ def _in_words(error: ErrorDetails, *, flag: bool) -> str:
         "task_queue": "it must be the name of a task queue, not empty",
         "ui_url": place,
     }.get(name, "it must be a URL such as 'http://localhost:4318'")
-    given = "not usable" if name == "token_key" else repr(error["input"])
+    given = "not usable" if name in SECRETS else repr(error["input"])
     if name == "limits":  # there may be a password before the host
         given = re.sub("(?<=').*@", "…@", given)
     return f"{_place(name, flag=flag)} is {given}, but {right}."

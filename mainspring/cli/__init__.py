@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mainspring.cli import approvals, decisions, demo, doctor, guards, keys, replay, serving, setup, tracing
+from mainspring.cli import approvals, decisions, demo, doctor, guards, inbox, keys, replay, serving, setup, tracing
 from mainspring.errors import MainspringError
 
 INTERRUPTED = 130
@@ -52,6 +52,7 @@ app.command()(decisions.deny)
 app.command()(decisions.answer)
 app.command()(decisions.take_over)
 app.command()(decisions.reschedule)
+app.command()(inbox.inbox)
 app.command()(tracing.trace)
 app.command()(replay.replay)
 app.command()(doctor.doctor)

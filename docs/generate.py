@@ -68,7 +68,7 @@ SETTINGS = {
     "inbox_oidc_roles": "the claim with a person's roles or groups; a dot leads into an object",
     "inbox_oidc_secret": "the inbox's secret at the identity provider",
     "inbox_secret": "signs the cookies of the inbox, 32 characters or more; without it one is made at each start",
-    "inbox_url": "where browsers find the inbox; links on cards and in [notices](../how-to/notify-approvers.md) lead there",
+    "inbox_url": "where browsers find the inbox; links on cards and in notices lead there",
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
@@ -96,7 +96,8 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
-    "NotReviewed": "nobody reviewed an answer by its deadline, and it is not given without",
+    "NotReviewed": "nobody reviewed an answer by its deadline, or what a graph's node gave was denied",
+    "Stopped": "a person denied a request and stopped the run; the message has the reason",
     "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",

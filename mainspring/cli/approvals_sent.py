@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from mainspring.approving.sending import EndedError, RefusedError, UnansweredError, deliver
 from mainspring.cli.approvals_listed import Waiting, deciders, visible
 from mainspring.cli.rule_list import counted
-from mainspring.cli.sending import EndedError, RefusedError, UnansweredError, deliver
 from mainspring.contracts import names
 from mainspring.core.approvals import Decision, settled
 from mainspring.core.canonical import canonical, digest

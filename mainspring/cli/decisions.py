@@ -120,7 +120,8 @@ async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> s
     Raises:
         UsageError: there is no such run, it has ended, it does not accept this, or no worker answers.
     """
-    from mainspring.cli import runs, sending
+    from mainspring.approving import sending
+    from mainspring.cli import runs
 
     found = await runs.describe_running(client, run)
     return await sending.deliver(client, run, name, form, first=runs.first_of(found))

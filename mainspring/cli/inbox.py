@@ -3,6 +3,7 @@
 import secrets
 import socket
 from datetime import timedelta
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,6 +96,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.socket) -> None:
     import uvicorn
 
+    from mainspring.approving import open_own_verifier, sign_in
     from mainspring.inbox.app import make_app
     from mainspring.inbox.people import Local
     from mainspring.serve import connect
@@ -110,6 +112,8 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
         login,
         url=settings.inbox_url or here,
         secret=settings.inbox_secret or secrets.token_hex(32),
+        sign=partial(sign_in, settings),
+        verifier=open_own_verifier(settings),
         session=timedelta(hours=settings.inbox_hours),
     )
     typer.echo(f"Inbox {settings.inbox_url or here}  Ctrl-C ends it.")

@@ -83,8 +83,9 @@ class Request(Value):
 
     `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
     it goes on (0: not any more), `handed_for` how many seconds those have whom it is handed over to, `votes` who has
-    agreed. `binding` is what a token must name to decide it. `proposed` are the arguments as the agent gave them, where
-    somebody who agreed has changed them. `told` is the last occasion on which channels were told.
+    agreed, and `spent` the tokens of those who had before it was handed over. `binding` is what a token must name to
+    decide it. `proposed` are the arguments as the agent gave them, where somebody who agreed has changed them. `told`
+    is the last occasion on which channels were told.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Request(Value):
     binding: str = ""
     proposed: dict[str, Json] | None = None
     told: str = ""
+    spent: tuple[str, ...] = ()
 
 
 class Decision(Value):

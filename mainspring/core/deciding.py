@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 from mainspring.core.approvals import Choice, Identity, Request, Routed, Stage, Vote
 from mainspring.core.hours import after
-from mainspring.core.routes import Route
+from mainspring.core.routes import Route, person_name
 
 Moment = Literal["remind", "escalate", "deadline"]
 AGREEING: tuple[Choice, ...] = ("approve", "happened", "not happened")
@@ -64,7 +64,8 @@ def _at_deadline(request: Request) -> Request | Choice:
         # `each` was for those who did not decide; of the new ones, one is enough where no number is set.
         handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})
         deadline = request.deadline + (request.handed_for or route.deadline)
-        again = {"deadline": deadline, "votes": (), "remind": 0.0, "escalate": 0.0}
+        spent = (*request.spent, *(vote.identity.token for vote in request.votes if vote.identity.token))
+        again = {"deadline": deadline, "votes": (), "spent": spent, "remind": 0.0, "escalate": 0.0}
         return request.model_copy(update={"stage": "handed over", "route": handed, **again})
     if request.kind == "outcome":
         return "give up"
@@ -95,6 +96,7 @@ def _unfit(request: Request, route: Route, identity: Identity, user: str) -> str
         return f"request {request.id} needs somebody whose identity is verified; you are {identity.words}."
     if route.asks_who and not identity.person:
         return f"request {request.id} may not be decided by everybody, and the Web UI does not say who you are."
+    user = person_name(user)
     if user and not route.own and user == identity.person:
         return f"{user!r} asked for this, so somebody else has to decide."
     if user and not route.own and user in identity.stands_for:
@@ -107,7 +109,7 @@ def _unfit(request: Request, route: Route, identity: Identity, user: str) -> str
 
 def _spent(request: Request, identity: Identity) -> str:
     """Nobody agrees twice, neither by a token of before nor as somebody's delegate."""
-    if identity.token and any(vote.identity.token == identity.token for vote in request.votes):
+    if identity.token and identity.token in (*request.spent, *(vote.identity.token for vote in request.votes)):
         return f"this token was used for request {request.id} already."
     people = {identity.person, *identity.stands_for}
     for vote in request.votes:

@@ -34,7 +34,7 @@ from typing import get_args
 from mainspring.core.hours import read_hours
 from mainspring.core.marked_yaml import Part, Problems
 from mainspring.core.policy import DAY
-from mainspring.core.routes import Delegation, Hours, People, Route, RoutePoint, Then
+from mainspring.core.routes import Delegation, Hours, People, Route, RoutePoint, Then, person_name
 from mainspring.core.yaml_parts import (
     check_apart,
     check_id,
@@ -134,7 +134,7 @@ def _delegation(problems: Problems, part: Part, groups: Iterable[str]) -> Delega
             problems.wrong(fields[key], f"{name!r} is a group, but one person decides for another.")
     if giver and giver == taker:
         problems.wrong(fields["to"], f"{giver!r} cannot stand in for themselves; name another person.")
-    return Delegation(giver=giver, taker=taker, until=until)
+    return Delegation(giver=person_name(giver), taker=person_name(taker), until=until)
 
 
 def _is_day(words: str) -> bool:
@@ -299,7 +299,7 @@ def _names(problems: Problems, part: Part, what: str) -> tuple[str, ...]:
     names = [text_of(problems, each, f"a name in {what}") for each in one_or_more(problems, part)]
     if isinstance(part.value, list) and not names:
         problems.wrong(part, f"{what} names nobody.")
-    return tuple(dict.fromkeys(filter(None, names)))
+    return tuple(dict.fromkeys(map(person_name, filter(None, names))))
 
 
 def _seconds(problems: Problems, part: Part, what: str) -> float:
@@ -315,5 +315,5 @@ def _deny_reason(problems: Problems, part: Part) -> str:
 
 def first_of(routes: Sequence[Route], point: RoutePoint, tool: str = "") -> Route | None:
     """The first route for what is not judged: an outcome, or what a graph's node gave."""
-    fitting = (each for each in routes if each.point == point and each.tool in ("", tool) and each.when == "true")
-    return next(fitting, None)
+    fitting = (each for each in routes if each.point == point and each.tool in ("", tool))
+    return next((each for each in fitting if each.when == "true" and each.hours is None), None)

@@ -10,6 +10,12 @@ from pydantic import Field
 
 from mainspring.core.canonical import Value
 
+
+def person_name(name: str) -> str:
+    """A name as it is compared: of persons, who have an `@` in theirs, in lower case."""
+    return name.casefold() if "@" in name else name
+
+
 RoutePoint = Literal["tool_call", "output", "outcome"]
 """What a route is for: a call (or a question an agent asks), an answer or a node's result, a call's outcome."""
 Then = Literal["deny", "approve", "playbook", "hand over"]

@@ -130,8 +130,8 @@ def _idle(rule: Rule, spec: AgentSpec, agents: Collection[str]) -> str:
 def _idle_route(route: Route, spec: AgentSpec) -> str:
     if route.then == "playbook" and not spec.playbook:
         return f"{spec.name!r} has no playbook that could go on."
-    if not spec.instructions and route.point == "output" and route.when != "true":
-        return f"{spec.name!r} is a graph: what its nodes give is not judged. Drop 'when'."
+    if not spec.instructions and route.point == "output" and (route.when != "true" or route.hours):
+        return f"{spec.name!r} is a graph: what its nodes give is not judged. Drop 'when' and 'hours'."
     return ""
 
 

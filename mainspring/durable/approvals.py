@@ -272,7 +272,10 @@ class Approvals:
         if await self._who(self._must_be_open(number, form), names.RESCHEDULE, form):
             self._must_be_open(number, form)
         request, now = self._open[number], workflow.time()
-        self._change(request.model_copy(update={name: now + seconds for name, seconds in moments.items()}))
+        # Whom a moment reminds that was moved has not been told of it, whatever they were told before.
+        told = "" if {"remind", "escalate"} & moments.keys() and request.told != "asked" else request.told
+        moved = {name: now + seconds for name, seconds in moments.items()}
+        self._change(request.model_copy(update={**moved, "told": told}))
         return f"Request {number} ({request.tool}): {_times(self._open[number])}."
 
     def check_reschedule(self, form: Any, moments: dict[str, float]) -> None:

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from mainspring.contracts.deciding import Identified, IdentifyWork
 from mainspring.contracts.steps import Timing
 from mainspring.core.approvals import Identity
-from mainspring.core.routes import People
+from mainspring.core.routes import People, person_name
 from mainspring.effects.world import World
 from mainspring.errors import SetupError, TokenError
 
@@ -36,6 +36,7 @@ async def identify(world: World, work: IdentifyWork) -> Identified:
         identity, refusal = await _by_token(world, work, now)
     else:
         identity = said_by(await _sender(work.update))
+    identity = identity.model_copy(update={"person": person_name(identity.person)})
     people = _people(world, work)
     identity = identity.model_copy(update=_names(identity, people, datetime.fromtimestamp(now, UTC).date().isoformat()))
     timing = Timing(start=start, end=time.time_ns())

@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json
+from mainspring.core.deciding import deciders
 from mainspring.errors import TokenError
 from mainspring.inbox.decided import find_decided
 from mainspring.inbox.evidence import read_evidence
@@ -22,7 +23,7 @@ from mainspring.inbox.rendering import address
 from mainspring.inbox.saying import CHANGED, OWN, Saying, Unclear, can, is_prose, said
 from mainspring.inbox.sending import send
 from mainspring.inbox.sessions import csrf_of
-from mainspring.inbox.waiting import ask_run, deciders, is_for
+from mainspring.inbox.waiting import ask_run, is_for
 from mainspring.ports.verifier import Verifier
 
 _SILENT = (

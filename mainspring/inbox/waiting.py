@@ -14,6 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
+from mainspring.core.deciding import deciders
 from mainspring.errors import SetupError
 
 AT_ONCE = 8
@@ -80,14 +81,6 @@ class Listed:
     waiting: tuple[Waiting, ...]
     looked_at: int
     next: str = ""
-
-
-def deciders(request: Request) -> tuple[str, ...]:
-    """The names that may decide a request now; none where everybody may."""
-    route = request.route
-    if route is None or not (named := route.each or route.who):
-        return ()
-    return tuple(dict.fromkeys((*named, *(route.to if request.stage == "escalated" else ()))))
 
 
 def is_for(request: Request, known_as: frozenset[str]) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mainspring.cli import approvals_listed, sending
+from mainspring.approving import sending
+from mainspring.cli import approvals_listed
 from mainspring.cli.approvals_listed import Mute, Waiting, Wanted, line, table
 from mainspring.cli.approvals_sent import LATE, Order, Told
 from mainspring.cli.rule_list import print_table

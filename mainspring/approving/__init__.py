@@ -1,4 +1,4 @@
-"""Assembly of what decisions need besides a worker: keys, what checks tokens, and what tells people."""
+"""Assembly of what decisions need besides a worker: keys, what checks tokens, what tells people, how one is sent."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +13,9 @@ from mainspring.settings import Settings
 if TYPE_CHECKING:
     from mainspring.adapters.approval_keys import ApprovalKeys
 
+_SECONDS = 300.0
+"""How long a token of somebody who logged in is good."""
+
 
 def open_approving(routes: Sequence[Route], settings: Settings) -> tuple[Callable[[], Verifier], Notifier | None]:
     """What checks who decides, and what tells them that they are to.
@@ -24,7 +27,7 @@ def open_approving(routes: Sequence[Route], settings: Settings) -> tuple[Callabl
     from mainspring.adapters.notifier import check_channels, open_notifier
 
     check_channels(routes, settings.notify)
-    open_verifier = cache(partial(_open_verifier, settings))
+    open_verifier = cache(partial(open_own_verifier, settings))
     if settings.approvers or settings.approval_keys:  # a mistake in them is to be seen now
         open_verifier()
     if not settings.notify:
@@ -34,7 +37,12 @@ def open_approving(routes: Sequence[Route], settings: Settings) -> tuple[Callabl
     return open_verifier, open_notifier(settings.notify, templates=templates, ui=ui, inbox=inbox, sign=sign)
 
 
-def _open_verifier(settings: Settings) -> Verifier:
+def open_own_verifier(settings: Settings) -> Verifier:
+    """What checks tokens of those whom the settings trust, and of the engine itself.
+
+    Raises:
+        SetupError: keys cannot be used.
+    """
     from mainspring.adapters.verifier import open_verifier
 
     return open_verifier(settings.approvers, lambda: open_keys(settings).public())
@@ -55,3 +63,9 @@ def _sign_link(settings: Settings, person: str, binding: str, until: float) -> s
     """The token in a link, by which whoever gets it decides one request in this person's name."""
     now = time.time()
     return open_keys(settings).sign(person, binding=binding, now=now, seconds=max(1.0, until - now))
+
+
+def sign_in(settings: Settings, person: str, roles: Sequence[str], binding: str, form: str) -> str:
+    """The token by which somebody who logged in decides one thing, within a few minutes."""
+    keys = open_keys(settings)
+    return keys.sign(person, roles=tuple(roles), binding=binding, form=form, now=time.time(), seconds=_SECONDS)

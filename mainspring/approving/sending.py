@@ -1,4 +1,4 @@
-"""Sends a decision to a run: once, however often it has to be sent. The edge; how every command does it."""
+"""Sends a decision to a run: once, however often it has to be sent. How every command and page does it."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any

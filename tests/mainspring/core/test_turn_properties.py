@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mainspring.contracts.carried import Held, Talk
+from mainspring.contracts.carried import Talk
 from mainspring.core.approvals import PERMIT_SECONDS, Choice, Decision, Permit
 from mainspring.core.ledger import Entry, Head, Link, advance, make_item, unroll
 from mainspring.core.messages import Message, Status
@@ -48,6 +48,7 @@ from mainspring.core.turn import (
     Verdict,
     step,
 )
+from mainspring.durable.conversation import _hold as hold
 
 KEY = "secret"
 POLICY = "policy"
@@ -146,9 +147,8 @@ class Invocation(RuleBasedStateMachine):
         if not under_way or question.decision or choice not in CHOICES[question.asked.kind]:
             return
         self.clock += 1
-        question.decision = Decision(
-            request=str(number + 1), choice=choice, reason="said so", decided=self.clock, answer="it is 7"
-        )
+        said = {"reason": "said so", "answer": "it is 7"}
+        question.decision = Decision(request=str(number + 1), choice=choice, decided=self.clock, **said)
         self.decide(question.asked.step, question.decision)
 
     def decide(self, name: str, decision: Decision) -> None:
@@ -491,16 +491,6 @@ def misfit(permit: Permit, book: Book, *, policy: str = POLICY, now: float = 100
     """Why a permit does not cover a call."""
     verdict = book.verdict
     return permit.misfit(step=book.step, tool=verdict.tool, args_digest=verdict.args_digest, policy=policy, now=now)
-
-
-def hold(command: Command) -> Held:
-    """A command as it is carried into the next execution."""
-    return Held(
-        model=command if isinstance(command, CallModel) else None,
-        compact=command if isinstance(command, Compact) else None,
-        tool=command if isinstance(command, CallTool) else None,
-        ask=command if isinstance(command, AskPerson) else None,
-    )
 
 
 def test_whatever_happens_the_table_keeps_its_rules() -> None:

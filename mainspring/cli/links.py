@@ -44,5 +44,5 @@ def lists(groups: Iterable[str], task_queue: str, now: datetime) -> list[Link]:
 
 
 def text(value: str) -> str:
-    """A text in a list query. The server does not find one with a double quote or a backslash."""
+    """A text in a list query. A double quote or backslash is more than some servers take."""
     return "'" + value.replace("'", "''") + "'"

@@ -6,7 +6,7 @@ the messages of the models and in requests carried along, and what was typed in 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
 from temporalio.api.history.v1 import HistoryEvent
@@ -23,15 +23,19 @@ from mainspring.telemetry.history import Click, Facts, read_facts
 from mainspring.telemetry.projection import project
 from mainspring.telemetry.spans import Span
 
-_BUTTON = re.compile(r"(?:approve|deny|answer|take over) (?P<request>\d+)\b(?:: (?P<rest>.*))?")
-"""A run-time update, named as `core.approvals.choices` does."""
+_BUTTON = re.compile(r"(?:approve|deny|answer|take over) (?P<request>\d+)\b")
+_CHOICE = re.compile(r"answer \d+: choice (?P<number>\d+)")
+"""Run-time updates, named as `core.approvals.choices` does."""
+_KINDS: dict[str, Kind] = {"ask": "approval", "question": "question"}
+"""What kind of request comes of a verdict on a call."""
 
 
 @dataclass(frozen=True)
 class Decided:
     """One request, as it was decided. `at` is in seconds since 1970.
 
-    `proposed` are the arguments of a call, or the text of an answer under review. `decided` is what came of it: the
+    `proposed` are the arguments of a call, or the text of an answer under review; None for what a graph's node gave,
+    which no history holds. `decided` is what came of it: the
     arguments the call was let go with, the text that was given, what was answered; None where it was not let go.
     `by` is who decided, as the trace says it; "" where nobody did in time.
     """
@@ -72,7 +76,7 @@ async def read_decisions(entry: Entry, converter: DataConverter) -> list[Decided
     facts = await read_facts(events, converter)
     trace = await project(events, converter)
     waits = {span.text(a.REQUEST): span for span in trace.spans if a.ASKED in span.attributes}
-    clicks = _let_in(facts, events)
+    clicks = await _let_in(facts, events, converter)
     asked = _asked(past, facts)
     found: list[Decided] = []
     for wait in facts.waits:
@@ -110,8 +114,7 @@ def _outcome(kind: Kind, choice: Choice, proposed: Json, said: list[Click]) -> J
     if kind == "outcome":
         return choice
     if choice in ("answer", "take over"):
-        buttons = (_BUTTON.fullmatch(each.name) for each in reversed(said))
-        return answer or next((each["rest"] for each in buttons if each), None)
+        return answer or _chosen(proposed, said)
     if choice != "approve":
         return None
     if kind == "review":
@@ -122,17 +125,34 @@ def _outcome(kind: Kind, choice: Choice, proposed: Json, said: list[Click]) -> J
     return {**proposed, **{name: value for each in changes for name, value in each.items()}}
 
 
-def _let_in(facts: Facts, events: Sequence[HistoryEvent]) -> list[Click]:
-    """The updates that were accepted and did not fail afterwards: of these, nothing counts."""
+def _chosen(proposed: Json, said: list[Click]) -> Json:
+    """The answer that a question listed, of which the update's name has the number."""
+    listed = proposed.get("choices") if isinstance(proposed, dict) else None
+    names = (_CHOICE.fullmatch(each.name) for each in reversed(said))
+    number = next((int(each["number"]) for each in names if each), 0)
+    return listed[number - 1] if isinstance(listed, list) and 0 < number <= len(listed) else None
+
+
+async def _let_in(facts: Facts, events: Sequence[HistoryEvent], converter: DataConverter) -> list[Click]:
+    """The updates that were accepted, but for those that failed afterwards: of these, nothing counts."""
     failed: set[int] = set()
-    accepted: list[int] = []
+    accepted: dict[int, Json] = {}
     for event in events:
         if event.HasField("workflow_execution_update_accepted_event_attributes"):
-            accepted.append(event.event_id)
+            given = event.workflow_execution_update_accepted_event_attributes.accepted_request.input.args.payloads
+            accepted[event.event_id] = next(iter(await converter.decode(given)), None)
         elif event.HasField("workflow_execution_update_completed_event_attributes"):
             done = event.workflow_execution_update_completed_event_attributes
             failed |= {done.accepted_event_id} if done.outcome.HasField("failure") else set()
-    return [click for click, event in zip(facts.clicks, accepted, strict=False) if event not in failed]
+    clicks = zip(facts.clicks, accepted.items(), strict=False)
+    return [_with_words(click, given) for click, (event, given) in clicks if event not in failed]
+
+
+def _with_words(click: Click, given: Json) -> Click:
+    """An update whose data was a text and no form: the answer, or else the comment."""
+    if not isinstance(given, str) or not given:
+        return click
+    return replace(click, form={"answer" if click.name.startswith(("answer", "take over")) else "comment": given})
 
 
 def _request(click: Click) -> str:
@@ -145,12 +165,12 @@ def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
     carried = facts.carried.questions.open if facts.carried else ()
     found: list[tuple[str, Kind, Json]] = [(each.step, each.kind, _about(each)) for each in carried]
     for each in asked_about(past):
-        if each.then.verdict != "ask":
+        if each.then.verdict not in _KINDS:
             continue
         if each.point == "output":
             found.extend(_reviewed(each.activity.result, each.step))
         else:
-            found.append((each.step, "approval", cast("Json", each.args)))
+            found.append((each.step, _KINDS[each.then.verdict], cast("Json", each.args)))
     return [*found, *_unknown(past)]
 
 

@@ -13,6 +13,7 @@ from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
 from mainspring.core.canonical import Json, canonical
+from mainspring.core.deciding import deciders
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,14 +65,6 @@ class Wanted:
             and self.kind in (None, request.kind)
             and (not self.decider or self.decider in deciders(request))
         )
-
-
-def deciders(request: Request) -> tuple[str, ...]:
-    """The groups, roles and persons of which one may decide a request now; none where everybody may."""
-    route = request.route
-    if route is None or not (named := route.each or route.who):
-        return ()
-    return tuple(dict.fromkeys((*named, *(route.to if request.stage == "escalated" else ()))))
 
 
 async def find(

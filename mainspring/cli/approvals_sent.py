@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mainspring.approving.sending import EndedError, RefusedError, UnansweredError, deliver
-from mainspring.cli.approvals_listed import Waiting, deciders, visible
+from mainspring.cli.approvals_listed import Waiting, visible
 from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
 from mainspring.core.approvals import Decision, settled
 from mainspring.core.canonical import canonical, digest
+from mainspring.core.deciding import deciders
 from mainspring.errors import MainspringError, UsageError
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ class Order:
     def update_id(self, each: Waiting, first: str, person: str) -> str:
         """The id of the update: of the run, the request, what is said to it, and who says it.
 
-        It is another one where others may decide by now, so that who was refused before is heard again.
+        It is another one where the request was changed, or others may decide by now: who was refused before is heard
+        again.
         """
         request = each.request
-        return digest(canonical([first, request.id, deciders(request), self.name, self.form, person]))
+        now = [request.binding, request.stage, deciders(request)]
+        return digest(canonical([first, request.id, now, self.name, self.form, person]))
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Sending:
                 self._tell(await self._send(each))
 
     async def _send(self, each: Waiting) -> Told:
-        form, first = {"request": each.request.id, **self._order.form}, ""
+        form, first = {"request": each.request.id, "binding": each.request.binding, **self._order.form}, ""
         try:
             first = await self._first_of(each)
             update = self._order.update_id(each, first, self._client.identity)

@@ -71,6 +71,12 @@ def _login(settings: "Settings", person: str, host: str) -> "Local | Oidc":
         raise UsageError(_BOTH)
     if missing := [name for name, value in oidc.items() if not value]:
         raise UsageError(f"For the login at an identity provider, {' and '.join(missing)} must be set too.")
+    for each in settings.approvers:
+        if each.issuer == settings.inbox_oidc_issuer and each.person != "email":
+            raise UsageError(
+                f"The tokens of {each.issuer!r} name people by {each.person!r}, and the inbox by 'email', so that one "
+                "person could count as two. Write person = 'email' in that table of 'approvers'."
+            )
     if host not in _LOOPBACK and not settings.inbox_url:
         raise UsageError(
             "MAINSPRING_INBOX_URL must say where browsers find the inbox, such as 'https://inbox.example.com': "

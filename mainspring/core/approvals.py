@@ -182,7 +182,7 @@ def form_digest(choice: str, form: Json) -> str:
     return digest(canonical([choice, fields]))
 
 
-_SAID_ELSEWHERE = ("request", "token", "stop", "outcome")
+_SAID_ELSEWHERE = ("request", "binding", "token", "stop", "outcome")
 
 
 PERMIT_SECONDS = 3600.0
@@ -249,6 +249,11 @@ def told(request: Request, decision: Decision) -> str:
 def settled(request: Request, decision: Decision) -> str:
     """The same, for a late click."""
     return f"{told(request, decision)} Nothing was changed by this click."
+
+
+def is_answer(request: Request) -> bool:
+    """Whether what is reviewed is an agent's answer; what a graph's node gave is the other kind."""
+    return request.kind == "review" and not request.input_schema
 
 
 OWN_WORDS = "in your own words"

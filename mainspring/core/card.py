@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mainspring.core.approvals import Request, changed, choices
+from mainspring.core.approvals import Request, changed, choices, is_answer
 from mainspring.core.canonical import Json, canonical
 from mainspring.core.deciding import deciders
 
@@ -144,7 +144,7 @@ def _how(request: Request, place: Place) -> str:
 def _asks(request: Request) -> str:
     """The question, and who wants what."""
     tool, agent = _code(request.tool), _code(request.agent)
-    if request.kind == "review" and "answer" in request.args:
+    if is_answer(request):
         return f"may this answer be given?\n\nAgent {agent} wants to answer:"
     if request.kind == "review":
         return f"may {tool} give this?\n\nGraph {agent} goes on with it:"
@@ -177,7 +177,7 @@ def _then(request: Request, deadline: str) -> str:
             f"the agent is told the reason, which it may pass on. {_late(request, deadline, 'it is denied')}"
         )
     if request.kind == "review":
-        if "answer" not in request.args:
+        if not is_answer(request):
             return (
                 "**What happens then:** approved, the graph goes on with it. "
                 'With *Data* such as `{"args": {…}}` it goes on with the values given there. '

@@ -47,10 +47,10 @@ def next_moment(request: Request) -> Next:
     return min(moments, key=lambda each: each.at)
 
 
-def passed(request: Request, moment: Moment) -> Request | Choice:
-    """The request after a moment has come, or what is decided by it."""
+def passed(request: Request, moment: Moment, now: float = 0.0) -> Request | Choice:
+    """The request after a moment has come, or what is decided by it; `now` is when that was seen."""
     if moment == "deadline":
-        return _at_deadline(request)
+        return _at_deadline(request, now)
     stage = "reminded" if moment == "remind" else "escalated"
     # A moment that a person moved may come after those that were to follow it.
     latest = max(request.stage, stage, key=get_args(Stage).index)
@@ -58,15 +58,14 @@ def passed(request: Request, moment: Moment) -> Request | Choice:
     return request.model_copy(update={"stage": latest, "remind": 0.0, "escalate": escalate})
 
 
-def _at_deadline(request: Request) -> Request | Choice:
+def _at_deadline(request: Request, now: float) -> Request | Choice:
     route = request.route
     if route and route.then == "hand over" and request.stage != "handed over":
-        # `each` was for those who did not decide; of the new ones, one is enough where no number is set.
         handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})
-        deadline = request.deadline + (request.handed_for or route.deadline)
-        spent = (*request.spent, *(vote.identity.token for vote in request.votes if vote.identity.token))
-        again = {"deadline": deadline, "votes": (), "spent": spent, "remind": 0.0, "escalate": 0.0}
-        return request.model_copy(update={"stage": "handed over", "route": handed, **again})
+        # The moment may have come while there was no worker.
+        deadline = max(now, request.deadline) + (request.handed_for or route.deadline)
+        again = {"deadline": deadline, "remind": 0.0, "escalate": 0.0}
+        return dropped(request).model_copy(update={"stage": "handed over", "route": handed, **again})
     if request.kind == "outcome":
         return "give up"
     if route and route.then == "playbook":
@@ -120,10 +119,17 @@ def _spent(request: Request, identity: Identity) -> str:
     return ""
 
 
+def dropped(request: Request) -> Request:
+    """The request without its votes, whose tokens have been used."""
+    spent = (vote.identity.token for vote in request.votes if vote.identity.token)
+    return request.model_copy(update={"votes": (), "spent": (*request.spent, *spent)})
+
+
 def counted(request: Request, vote: Vote) -> Request:
     """The request with a vote that nothing speaks against. What agrees on something else begins anew with it."""
-    same = tuple(each for each in request.votes if each.choice == vote.choice)
-    return request.model_copy(update={"votes": (*same, vote)})
+    if any(each.choice != vote.choice for each in request.votes):
+        request = dropped(request)
+    return request.model_copy(update={"votes": (*request.votes, vote)})
 
 
 def is_enough(request: Request) -> bool:

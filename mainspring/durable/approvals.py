@@ -26,15 +26,16 @@ from mainspring.core.approvals import (
     binding,
     changed,
     choices,
+    is_answer,
     settled,
     told,
 )
 from mainspring.core.canonical import Json, canonical, digest
-from mainspring.core.deciding import counted, deciders, is_enough, missing, next_moment, passed
+from mainspring.core.deciding import counted, deciders, dropped, is_enough, missing, next_moment, passed, why_not
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.durable.asking import new_request
-from mainspring.durable.deciders import identify, lean, tell
+from mainspring.durable.deciders import identify, lean, sentence, tell
 from mainspring.durable.failures import failure
 from mainspring.durable.forms import answer_of, check_form, edited, read_form, reason_of
 from mainspring.durable.updates import Updates
@@ -44,6 +45,8 @@ _DECIDERS = SearchAttributeKey.for_keyword_list(names.DECIDERS)
 _DUE = SearchAttributeKey.for_datetime(names.DUE)
 _REMEMBERED = 100
 """How many decided requests are carried along, to answer late clicks in words."""
+_LISTED = 20
+"""How many names of deciders the list of runs knows of one."""
 _LAST_WORDS = timedelta(seconds=10)
 """How long a run that ends waits until people are told what was decided."""
 
@@ -72,20 +75,24 @@ class Approvals:
         """Whether a person was asked anything in this execution."""
         return bool(self._open or self._settled)
 
-    def restore(self, questions: Questions) -> None:
-        """Take up the requests of the execution before, each with its number and deadline."""
+    def restore(self, carried: Carried) -> None:
+        """Take up the requests of the execution before, each with its number and deadline: updates come at once."""
+        questions, self._carried = carried.questions, carried
+        self._paused, self._is_session = carried.paused, carried.given.input is None
         self._asked, self._checked = questions.asked, questions.checked
         self._settled = {each.request.id: (each.request, each.decision) for each in questions.settled}
         self._untold = {(each.request.step, each.request.kind): each.decision for each in questions.fresh}
+        first = workflow.info().first_execution_run_id
         for request in questions.open:
-            self._offer(request)
+            bound = request.binding or binding(first, request.id, request.args_digest)  # of before there were any
+            self._offer(request.model_copy(update={"binding": bound}))
 
     def show_for(self, carried: Carried) -> None:
         """Show what waits on the run's page, with what the run was given."""
         self._carried = carried
         self._paused = self._paused or carried.paused
         self._is_session = carried.given.input is None
-        if self._open:
+        if self._open or carried.questions.open:
             self._show()
         self._describe()
 
@@ -151,7 +158,7 @@ class Approvals:
     async def last_words(self) -> None:
         """Wait a moment until people have been told: the run, or this execution of it, is about to end."""
         if self._telling:
-            await asyncio.wait(self._telling.values(), timeout=_LAST_WORDS.total_seconds())
+            await workflow.wait(list(self._telling.values()), timeout=_LAST_WORDS.total_seconds())
         for task in self._telling.values():
             task.cancel()
 
@@ -173,9 +180,9 @@ class Approvals:
 
     def _pass(self, request: Request) -> None:
         """A moment has come."""
-        after = passed(request, next_moment(request).moment)
+        after = passed(request, next_moment(request).moment, workflow.time())
         if isinstance(after, Request):
-            self._change(after)
+            self._change(after.model_copy(update={"told": ""}))  # also where it is not the first of its kind
             return
         late = {
             "approval": f"Nobody decided in time, so {request.tool} was not allowed.",
@@ -207,7 +214,7 @@ class Approvals:
         request = self._must_be_open(number, given)
         identity = await self._who(request, choice, given)
         if identity:
-            request = self._must_be_open(number, given)  # somebody may have been faster
+            request = self._still(request, given, identity)
         reason = reason_of(request, choice, said, given)
         after = self._edited(request, edited(request, choice, given))
         if identity:
@@ -219,9 +226,23 @@ class Approvals:
                 return _so_far(after)
         return self._decided(request, after, choice, reason, answer_of(given))
 
+    def _still(self, before: Request, given: dict[str, Json], identity: Identity) -> Request:
+        """The request after it was looked into who decides: somebody may have been faster.
+
+        Raises:
+            ApplicationError: NotAccepted, where it is not what they said something to any more, or they have meanwhile.
+        """
+        request = self._must_be_open(before.id, given)
+        if (request.binding, request.route) != (before.binding, before.route):
+            raise failure("NotAccepted", f"Request {request.id} was changed meanwhile. Look at it again, then decide.")
+        user = self._carried.given.user if self._carried else ""
+        if refused := why_not(request, identity, user):
+            raise failure("NotAccepted", sentence(refused))
+        return request
+
     def _decided(self, request: Request, after: Request, choice: Choice, reason: str, answer: str) -> str:
         update = workflow.current_update_info()
-        is_review = request.kind == "review" and "answer" in request.args
+        is_review = is_answer(request)
         other = after.args if after.proposed is not None else None
         if is_review and other and choice == "approve":
             answer, other = str(other["answer"]), None
@@ -234,7 +255,7 @@ class Approvals:
             args=other,
             votes=after.votes,
         )
-        edit = changed(after.proposed or {}, other) if other else ""
+        edit = changed(after.proposed or {}, other) if other and choice == "approve" else ""
         self._settle(after, decision)
         more = ", with another answer" if is_review and answer else f", changed ({edit})" if edit else ""
         return f"Request {request.id} ({request.tool}): {choice}{more}. Recorded."
@@ -246,8 +267,8 @@ class Approvals:
         proposed = request.args if request.proposed is None else request.proposed
         made = digest(canonical(args), self._carried.run.key if self._carried else "")
         bound = binding(workflow.info().first_execution_run_id, request.id, made)
-        change = {"args": args, "proposed": proposed, "args_digest": made, "binding": bound, "votes": ()}
-        return request.model_copy(update=change)
+        change = {"args": args, "proposed": proposed, "args_digest": made, "binding": bound}
+        return dropped(request).model_copy(update=change)
 
     async def _who(self, request: Request, choice: str, given: dict[str, Json]) -> Identity | None:
         """Who decides, where that is asked or said.
@@ -269,13 +290,12 @@ class Approvals:
             ApplicationError: NotAccepted; nothing is changed.
         """
         number = self.number_in(form, names.RESCHEDULE)
-        if await self._who(self._must_be_open(number, form), names.RESCHEDULE, form):
-            self._must_be_open(number, form)
-        request, now = self._open[number], workflow.time()
-        # Whom a moment reminds that was moved has not been told of it, whatever they were told before.
-        told = "" if {"remind", "escalate"} & moments.keys() and request.told != "asked" else request.told
-        moved = {name: now + seconds for name, seconds in moments.items()}
-        self._change(request.model_copy(update={**moved, "told": told}))
+        request = self._must_be_open(number, form)
+        if identity := await self._who(request, names.RESCHEDULE, form):
+            request = self._still(request, form, identity)
+            request = request.model_copy(update={"spent": (*request.spent, *filter(None, [identity.token]))})
+        now = workflow.time()
+        self._change(request.model_copy(update={name: now + seconds for name, seconds in moments.items()}))
         return f"Request {number} ({request.tool}): {_times(self._open[number])}."
 
     def check_reschedule(self, form: Any, moments: dict[str, float]) -> None:
@@ -294,6 +314,10 @@ class Approvals:
             raise failure("NotAccepted", f"Request {request.id} has nobody to be escalated to.")
         if max(at["remind"], at["escalate"]) >= at["deadline"]:
             raise failure("NotAccepted", "To remind or escalate comes before the deadline.")
+        sooner = [name for name in ("escalate", "deadline") if name in moments and at[name] < getattr(request, name)]
+        if request.route and sooner:  # else one person could have it handed over to others at once
+            why = f"{sooner[0]!r} can only be moved to a later time: a route says what comes then."
+            raise failure("NotAccepted", why)
 
     def check(self, number: str, choice: Choice, form: Any, said: str = "", *, wordy: bool = False) -> None:
         """Refuse a decision that does not fit, in words; `wordy` ones need some of the person's own.
@@ -315,6 +339,8 @@ class Approvals:
         request = self._open.get(number)
         if request is None:
             raise failure("NotAccepted", f"There is no request {number}. {self._what_waits()}")
+        if given.get("binding") not in (None, "", request.binding):
+            raise failure("NotAccepted", f"Request {number} was changed meanwhile. Look at it again, then decide.")
         return request
 
     def number_in(self, form: Any, verb: str) -> str:
@@ -392,7 +418,7 @@ class Approvals:
         if self._carried.listed:
             everybody = {name for request in self._open.values() for name in deciders(request) if "@" not in name}
             due = min((request.deadline for request in self._open.values()), default=None)
-            update.append(_DECIDERS.value_set(sorted(everybody)) if everybody else _DECIDERS.value_unset())
+            update.append(_DECIDERS.value_set(sorted(everybody)[:_LISTED]) if everybody else _DECIDERS.value_unset())
             update.append(_DUE.value_set(datetime.fromtimestamp(due, UTC)) if due else _DUE.value_unset())
         workflow.upsert_search_attributes(update)  # pyright: ignore[reportUnknownMemberType] - theirs
 

@@ -30,7 +30,7 @@ def new_request(  # noqa: PLR0917 - each is a part of the question
     schema: dict[str, Json] = {}
     if editable and kind == "approval" and tool:
         schema = tool.input_schema
-    elif editable and kind == "review" and "answer" not in args:
+    elif kind == "review" and not agent.instructions:
         schema = {"type": "object", "properties": {name: {} for name in args}}
     in_conversation = editable and bool(agent.instructions)
     moments = _moments(route, agent, verdict, now)
@@ -51,7 +51,8 @@ def new_request(  # noqa: PLR0917 - each is a part of the question
         input_schema=schema,
         answer_schema=(agent.result_schema or {}) if in_conversation else {},
         choices=_choices(kind, args),
-        can_take_over=in_conversation and kind in ("approval", "question"),
+        # Where it is said who may let an answer go, nobody else gives one.
+        can_take_over=in_conversation and kind in ("approval", "question") and not _has_output_route(agent),
         route=route,
         binding=binding(first, number, verdict.args_digest),
         remind=moments.remind,
@@ -62,20 +63,30 @@ def new_request(  # noqa: PLR0917 - each is a part of the question
 
 
 def _route(kind: Kind, agent: AgentSpec, verdict: CallVerdict) -> Route | None:
-    if verdict.routed:
-        return next((each for each in agent.routes if each.id == verdict.routed.route), None)
-    if kind == "outcome":
+    if kind == "outcome":  # whoever let the call go, and until when, is another matter
         return first_of(agent.routes, "outcome", verdict.tool)
+    if verdict.routed:
+        found = next((each for each in agent.routes if each.id == verdict.routed.route), None)
+        # One that is not there is not one that asks nobody.
+        found = found or Route(id=verdict.routed.route, verified=True, deadline=agent.deadline)
+        return _of_one(found) if kind == "question" else found
     return first_of(agent.routes, "output") if kind == "review" and not agent.instructions else None
+
+
+def _of_one(route: Route) -> Route:
+    """The route of a question: one answer is enough, by any of those who may decide."""
+    return route.model_copy(update={"who": route.who or route.each, "each": (), "need": 1})
+
+
+def _has_output_route(agent: AgentSpec) -> bool:
+    return any(each.point == "output" for each in agent.routes)
 
 
 def _moments(route: Route | None, agent: AgentSpec, verdict: CallVerdict, now: float) -> Routed:
     """When something happens while nobody decides: as recorded with the verdict, where working hours count."""
     if route is None:
         return Routed(route="", deadline=now + agent.deadline)
-    if verdict.routed:
-        return verdict.routed
-    return routed(route, now)
+    return verdict.routed if verdict.routed and verdict.routed.route == route.id else routed(route, now)
 
 
 def _choices(kind: Kind, args: dict[str, Json]) -> tuple[str, ...]:

@@ -44,9 +44,13 @@ async def identify(
         raise failure("NotAccepted", why) from None
     refused = found.refusal or why_not(request, found.identity, user)
     if refused:
-        sentence = refused if refused.startswith(("'", '"')) else refused[:1].upper() + refused[1:]
-        raise failure("NotAccepted", f"{sentence} {_how_else(request, found)}".strip())
+        raise failure("NotAccepted", f"{sentence(refused)} {_how_else(request, found)}".strip())
     return found.identity
+
+
+def sentence(text: str) -> str:
+    """A text that begins like a sentence; a name in quotes stays as it is."""
+    return text if text.startswith(("'", '"')) else text[:1].upper() + text[1:]
 
 
 def _how_else(request: Request, found: Identified) -> str:

@@ -4,13 +4,13 @@ from typing import Any, cast
 
 from mainspring.contracts import names
 from mainspring.core.answers import read_answer
-from mainspring.core.approvals import Choice, Request
+from mainspring.core.approvals import Choice, Request, is_answer
 from mainspring.core.canonical import Json, canonical
 from mainspring.core.yaml_parts import read_time
 from mainspring.durable.failures import failure
 from mainspring.durable.fitting import misfit
 
-_FIELDS = ("request", "comment", "answer", "args", "token")
+_FIELDS = ("request", "comment", "answer", "args", "token", "binding")
 _WORDS: tuple[Choice, ...] = ("answer", "take over")
 """Choices that a person makes with words of their own."""
 _OF_OUTCOME: tuple[Choice, ...] = ("happened", "not happened", "give up")
@@ -112,7 +112,7 @@ def check_form(request: Request, choice: Choice, given: dict[str, Json]) -> None
 def _check_answer(request: Request, choice: Choice, answer: Json) -> None:
     if choice not in _WORDS and (request.kind != "review" or choice != "approve"):
         raise failure("NotAccepted", "'answer' goes with the approval of an answer only.")
-    if request.kind == "review" and "answer" not in request.args:
+    if request.kind == "review" and not is_answer(request):
         raise failure("NotAccepted", "This is what a graph's node gave. Change it with 'args', or deny it.")
     if request.answer_schema and choice != "answer":
         _check_typed(answer, request.answer_schema)
@@ -171,6 +171,6 @@ def edited(request: Request, choice: Choice, given: dict[str, Json]) -> dict[str
     args = given.get("args")
     if choice != "approve":
         return request.args
-    if request.kind == "review" and given.get("answer"):
+    if is_answer(request) and given.get("answer"):
         return {"answer": answer_of(given)}
     return {**request.args, **args} if isinstance(args, dict) else request.args

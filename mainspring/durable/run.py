@@ -46,7 +46,7 @@ class AnyRun:
         self._running: Running | None = None
         if self._carried:
             self._traffic.paused = self._carried.paused
-            self._approvals.restore(self._carried.questions)
+            self._approvals.restore(self._carried)
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -78,6 +78,7 @@ class AnyRun:
             raise
         workflow.set_current_details(card.ended(result.answer))
         await self._approvals.last_words()
+        await workflow.wait_condition(workflow.all_handlers_finished)
         await running.close("completed")
         return result
 
@@ -104,8 +105,8 @@ class AnyRun:
         sealed = await running.seal(len(beside.encode()))
         if running.nodes or running.agents or self._approvals.any_asked:
             await running.close("continued")
-        await workflow.wait_condition(workflow.all_handlers_finished)
         await self._approvals.last_words()
+        await workflow.wait_condition(workflow.all_handlers_finished)
         if not task.done():  # whatever came in meanwhile is in the state that is carried along
             continue_as_new(self._to_carry(running, sealed), sealed)
 

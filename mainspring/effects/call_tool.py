@@ -90,7 +90,8 @@ def _noted(work: ToolWork) -> ToolWork:
 class _Found(NamedTuple):
     """A call and its tool, what the rules say of it, and the thread it stands in.
 
-    `args` are its arguments as the tool reads them, `edited` those that a person changed, where one did.
+    `args` are its arguments as the tool reads them, `edited` those that a person changed, where one did; `facts` are
+    what the rules were asked about.
     """
 
     call: ToolCall
@@ -100,6 +101,7 @@ class _Found(NamedTuple):
     agent: AgentSpec
     thread: Thread
     args: dict[str, Json]
+    facts: Facts
     edited: dict[str, Json] | None = None
 
 
@@ -143,7 +145,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         judged = Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
-    return _Found(call, tool, tool_spec, judged, agent, thread, args, edited)
+    return _Found(call, tool, tool_spec, judged, agent, thread, args, facts, edited)
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
@@ -281,7 +283,6 @@ def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Contex
 
 async def _verdict(world: World, run: RunRef, found: _Found) -> CallVerdict:
     call, judged = found.call, found.judged
-    facts = _facts(run, found.agent, found.thread, found.spec, found.args)
     return CallVerdict(
         id=call.id,
         tool=call.name,
@@ -290,7 +291,7 @@ async def _verdict(world: World, run: RunRef, found: _Found) -> CallVerdict:
         rule=judged.rule,
         reason=judged.reason,
         matched=judged.matched,
-        routed=await ask_route(world.guards, found.agent, "tool_call", facts, found.thread.messages),
+        routed=await ask_route(world.guards, found.agent, "tool_call", found.facts, found.thread.messages),
     )
 
 

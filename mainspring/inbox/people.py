@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from mainspring.core.routes import person_name
+from mainspring.core.tokens import person_in
+
 Sign = Callable[[str, Sequence[str], str, str], str]
 """Signs a short-lived token for one decision: the person, their roles, `Request.binding`, and the form's digest."""
 COOKIE_BYTES = 3000
@@ -43,7 +46,7 @@ class Person:
     @property
     def names(self) -> frozenset[str]:
         """All names that a route may know them by, as far as the inbox can tell."""
-        return frozenset((self.name, *self.roles))
+        return frozenset((person_name(self.name), *self.roles))
 
 
 def person_of(claims: Mapping[str, Any], login: Oidc) -> Person:
@@ -52,9 +55,9 @@ def person_of(claims: Mapping[str, Any], login: Oidc) -> Person:
     Raises:
         ValueError: it names nobody, or more roles than a cookie holds.
     """
-    email = claims.get("email") if claims.get("email_verified") is not False else None
-    name = email or claims.get("sub")
-    if not isinstance(name, str) or not name:
+    sub = person_in(claims, "sub")
+    name = person_in(claims, "email") or (sub if "@" not in sub else "")  # what looks like an address must be one
+    if not name:
         raise ValueError("The identity provider names nobody: there is neither 'email' nor 'sub' in its token.")
     roles = _roles(claims, login.roles)
     if len(str(roles).encode()) > COOKIE_BYTES:

@@ -16,7 +16,7 @@ from mainspring.inbox.evidence import pretty
 STATIC = Path(__file__).parent / "static"
 LONGEST = 6000
 """Characters of one text that a page shows; the history has it all."""
-_COMPARED = 3000
+_COMPARED = 600
 """Words of a text that are compared one by one."""
 _SECONDS = (("d", 86400), ("h", 3600), ("min", 60))
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from temporalio.service import RPCError
 
 from mainspring.core.approvals import Request
-from mainspring.core.canonical import Json
+from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import deciders
 from mainspring.errors import TokenError
 from mainspring.inbox.decided import find_decided
@@ -98,7 +98,7 @@ class Requests:
         return await self._sent(visit, asked, request, saying)
 
     async def _sent(self, visit: Visit, asked: Asked, request: Request, saying: Saying) -> Response:
-        form: dict[str, Json] = {"request": request.id, **saying.form}
+        form: dict[str, Json] = {"request": request.id, "binding": request.binding, **saying.form}
         if token := asked.token or self._signed(asked, request, saying):
             form["token"] = token
         sent = await send(self._desk.client, asked.run, saying.update, form, _update_id(asked.typed))
@@ -231,6 +231,8 @@ def _seen(request: Request) -> str:
 
 
 def _update_id(typed: Mapping[str, str]) -> str:
-    """The id that the page was given: a form that is sent twice is the same update, and counts once."""
+    """The id of a page and what was said on it: a form that is sent twice is the same update, and counts once."""
     given = typed.get("update", "")
-    return given if len(given) == 32 and given.isalnum() and given.isascii() else secrets.token_hex(16)  # noqa: PLR2004 - hex digits of 16 bytes
+    if not (len(given) == 32 and given.isalnum() and given.isascii()):  # noqa: PLR2004 - hex digits of 16 bytes
+        return secrets.token_hex(16)
+    return digest(canonical({name: value for name, value in typed.items() if name not in ("csrf", "t")}))

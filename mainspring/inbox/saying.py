@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mainspring.contracts import names
-from mainspring.core.approvals import Choice, Request, choices, form_digest
+from mainspring.core.approvals import Choice, Request, choices, form_digest, is_answer
 from mainspring.core.canonical import Json
 from mainspring.inbox.fields import Change, changes, edited, same, shown
 
@@ -35,7 +35,7 @@ class Saying:
     @property
     def digest(self) -> str:
         """What a token is bound to that says this and nothing else."""
-        return form_digest(self.choice, {k: v for k, v in self.form.items() if k not in ("stop", "outcome")})
+        return form_digest(self.choice, self.form)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def can(request: Request, choice: Choice) -> bool:
 
 
 def is_prose(request: Request) -> bool:
-    """Whether an answer under review is words, which a person may put otherwise."""
-    return request.kind == "review" and not request.typed and isinstance(request.args.get("answer"), str)
+    """Whether it is an agent's answer, which a person may put otherwise; one with a type is JSON."""
+    return is_answer(request) and isinstance(request.args.get("answer"), str)
 
 
 def _approve(request: Request, typed: Mapping[str, str]) -> Saying | Unclear:

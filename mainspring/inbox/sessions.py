@@ -54,6 +54,9 @@ def logged_in(visit: Visit, now: float) -> Person | None:
 
 def safe_next(address: str) -> str:
     """Where somebody goes after the login: a page of this inbox, else its first one."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address at all
+        return "/"
     is_ours = address.startswith("/") and not address.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
     return address if is_ours and address.isprintable() and "\\" not in address else "/"

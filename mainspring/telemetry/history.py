@@ -32,7 +32,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import Identity, Request
+from mainspring.core.approvals import Identity, Request, Vote
 from mainspring.core.canonical import Json
 from mainspring.errors import InputError
 from mainspring.telemetry.spans import Result, Work
@@ -87,7 +87,8 @@ class Activity:
 class Wait:
     """A request to a person, with the timer behind it: when it was asked, and when the wait ended, if it did.
 
-    `deadline` is 0 as long as something else comes before it.
+    `deadline` is 0 as long as something else comes before it. `expired` is the event by which its last moment came (0:
+    it has not), and `votes` are who had agreed before this execution.
     """
 
     request: str
@@ -97,8 +98,9 @@ class Wait:
     event: int
     deadline: int
     ended: int | None = None
-    expired: bool = False
+    expired: int = 0
     is_timed: bool = False
+    votes: tuple[Vote, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -110,7 +112,8 @@ class Wait:
 class Click:
     """An update that was let in. `form` is its argument; who sent it is only what they said.
 
-    `known` is who it was as far as that was looked into, and `refused` whether the run did not take it after all.
+    `known` is who it was as far as that was looked into. `taken` is the event by which the run took it, 0 as long as
+    that is looked into, or where it did not in the end.
     """
 
     name: str
@@ -119,7 +122,7 @@ class Click:
     at: int
     update: str = ""
     known: Identity | None = None
-    refused: bool = False
+    taken: int = 0
 
 
 @dataclass
@@ -246,6 +249,8 @@ class _Reader:
         elif kind == names.IDENTIFY:
             (asked,) = await self._decode(given.input.payloads, IdentifyWork)
             self._looked_into[event.event_id] = asked.update
+            for click in self.facts.clicks:
+                click.taken = 0 if click.update == asked.update else click.taken
         elif kind in PAYLOADS:
             (work,) = await self._decode(given.input.payloads, PAYLOADS[kind][0])
             work = work if kind == names.ADMIT else work.full(given.activity_id, self.facts.name)
@@ -285,13 +290,13 @@ class _Reader:
             if wait is None:
                 wait = Wait(request, step, tool, asked=at, event=event.event_id, deadline=deadline)
                 self.facts.waits.append(wait)
-            wait.deadline, wait.ended, wait.expired, wait.is_timed = deadline or wait.deadline, None, False, True
+            wait.deadline, wait.ended, wait.expired, wait.is_timed = deadline or wait.deadline, None, 0, True
             self._waits[event.event_id] = wait
 
     def _expired(self, event: HistoryEvent, given: Any) -> None:
         self._decided(event, given)
         if wait := self._waits.get(given.started_event_id):
-            wait.expired = True
+            wait.expired = event.event_id
 
     def _decided(self, event: HistoryEvent, given: Any) -> None:
         if wait := self._waits.get(given.started_event_id):
@@ -302,13 +307,13 @@ class _Reader:
         values = await self._decode(request.input.args.payloads)
         form = cast("dict[str, Json]", values[0]) if values and isinstance(values[0], dict) else {}
         meta = request.meta
-        self.facts.clicks.append(Click(request.input.name, form, meta.identity, _time(event), meta.update_id))
+        click = Click(request.input.name, form, meta.identity, _time(event), meta.update_id, taken=event.event_id)
+        self.facts.clicks.append(click)
 
     def _taken(self, event: HistoryEvent, given: Any) -> None:
-        del event
         for click in self.facts.clicks:
-            if click.update == given.meta.update_id and given.outcome.HasField("failure"):
-                click.refused = True
+            if click.update == given.meta.update_id:
+                click.taken = 0 if given.outcome.HasField("failure") else event.event_id
 
     async def _decode(self, payloads: Sequence[Payload], kind: type[Any] | None = None) -> list[Any]:
         return await self._converter.decode(payloads, [kind] if kind else None)
@@ -317,7 +322,9 @@ class _Reader:
 def _waits_on(request: Request, event: HistoryEvent) -> Wait:
     """The wait for a request of the execution before. It has no timer here where a person decides at once."""
     asked, deadline = int(request.asked * 1e9), int(request.deadline * 1e9)
-    return Wait(request.id, request.step, request.tool, asked=asked, event=event.event_id, deadline=deadline)
+    wait = Wait(request.id, request.step, request.tool, asked=asked, event=event.event_id, deadline=deadline)
+    wait.votes = request.votes
+    return wait
 
 
 def _time(event: HistoryEvent) -> int:

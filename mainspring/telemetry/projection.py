@@ -20,7 +20,8 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import OWN_WORDS
+from mainspring.core.approvals import OWN_WORDS, Vote
+from mainspring.core.deciding import AGREEING
 from mainspring.core.spec import Spec
 from mainspring.core.turn import CallVerdict
 from mainspring.telemetry import attributes as a
@@ -176,7 +177,7 @@ class _Projection:
             yield wait.step, self._wait(wait, ask)
 
     def _wait(self, wait: Wait, ask: _Ask | None) -> Span:
-        clicks = [each for each in self._facts.clicks if _request(each) == wait.request and not each.refused]
+        clicks = clicks_on(self._facts.clicks, wait.request)
         own: Attributes = {
             a.REQUEST: wait.request,
             a.ASKED: ask.kind if ask else "approval",
@@ -192,17 +193,19 @@ class _Projection:
             ids.wait_step(wait.request),
             f"wait for a person: {wait.tool}",
             start=wait.asked,
-            end=clicks[-1].at if clicks and wait.is_over and not wait.expired else wait.ended or self._ended,
+            end=clicks[-1].at if _is_decided(wait, clicks) else wait.ended or self._ended,
             own=own,
             under=ids.parent_step(wait.step),
         )
 
     def _decision(self, wait: Wait, clicks: Sequence[Click], route: str) -> Attributes:
+        if _is_decided(wait, clicks):
+            return _decided(clicks, wait.votes)
         if wait.expired:
             routes = (each for agent in (self._spec.agents if self._spec else ()) for each in agent.routes)
             then = next((each.then for each in routes if each.id == route), "deny")
             return {a.DECISION: then if then in ("approve", "playbook") else "expired"}
-        return _decided(clicks) if clicks and wait.is_over else {}
+        return {}
 
     def _asks(self) -> Iterable[_Ask]:
         """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""
@@ -296,18 +299,29 @@ def choice_of(click: Click) -> str:
     return OUTCOMES.get(said, verb) if verb == names.ANSWER else verb
 
 
-def _decided(clicks: Sequence[Click]) -> Attributes:
+def clicks_on(clicks: Iterable[Click], request: str) -> list[Click]:
+    """The updates by which people said something to a request that the run took, in that order."""
+    return sorted((each for each in clicks if each.taken and _request(each) == request), key=lambda each: each.taken)
+
+
+def _is_decided(wait: Wait, clicks: Sequence[Click]) -> bool:
+    """Whether the last of these decided it: where a deadline came, only one that was taken after that can have."""
+    return bool(clicks) and wait.is_over and clicks[-1].taken > wait.expired
+
+
+def _decided(clicks: Sequence[Click], before: Sequence[Vote]) -> Attributes:
     """What the last of these said, and all who said it: whoever agreed before an edit agreed to something else."""
     click = clicks[-1]
     button, edited, choice = BUTTON.fullmatch(click.name), click.form.get("args"), choice_of(click)
-    start = max((at for at, each in enumerate(clicks) if each.form.get("args")), default=0)
-    people = clicks[start:] if choice == names.APPROVE else clicks[-1:]
+    start = max((at for at, each in enumerate(clicks) if each.form.get("args") or each.form.get("answer")), default=0)
+    agreed = [_by(each) for each in clicks[start:] if choice_of(each) == choice]
+    earlier = [vote.identity.words for vote in before if vote.choice == choice] if not start and not edited else []
     return {
         a.DECISION: choice,
         # What stands in an update's name is of the policy's making; what stands in its form, a person typed.
         a.REASON: button["rest"] if button and choice == names.DENY and button["rest"] != OWN_WORDS else "",
         a.EDITED: tuple(sorted(edited)) if isinstance(edited, dict) else (),
-        a.DECIDED_BY: "; ".join(dict.fromkeys(map(_by, people))),
+        a.DECIDED_BY: "; ".join(dict.fromkeys([*earlier, *agreed] if choice in AGREEING else agreed[-1:])),
     }
 
 

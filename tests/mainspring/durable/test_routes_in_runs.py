@@ -292,7 +292,7 @@ async def test_the_trace_says_who_decided(mainspring: Bench, start: Any) -> None
     ada = await run.by(ADA)
     await ada.approve(request)
     await ada.refusal_of(names.APPROVE, {"request": "1"})
-    await (await run.by(BO)).update(names.RESCHEDULE, {"request": "1", "deadline": "9h"})
+    await (await run.by(BO)).update(names.RESCHEDULE, {"request": "1", "deadline": "30h"})
     going = await project_run(mainspring.client, run.handle.id, str(run.handle.first_execution_run_id))
     assert [a.DECISION in span.attributes for span in going.waiting] == [False]
 

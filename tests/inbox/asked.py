@@ -76,7 +76,8 @@ class Asking:
 
     def _take(self, name: str, form: dict[str, Any]) -> str:
         request = self._open[form["request"]]
-        self._forms.append([name, form])
+        assert form["binding"] == request.binding, "a page says what it has shown"
+        self._forms.append([name, {key: value for key, value in form.items() if key != "binding"}])
         vote = Vote(identity=Identity(person="bo@example.com", how="claimed", by="mainspring-inbox"), choice="approve")
         request = request.model_copy(update={"votes": (*request.votes, vote)})
         if request.route and len(request.votes) < request.route.votes:

@@ -1,31 +1,31 @@
 """What people decided in a recorded run, beside what was proposed to them: the record of their edits. Assembly.
 
 A wait's kind, decision and person are those of the run's trace (`telemetry.projection`); what was proposed stands in
-the messages of the models and in requests carried along, and what was typed in the updates that were let in.
+the messages of the models and in requests carried along, and what was typed in the updates that the run took.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 
 from mainspring.contracts.steps import ModelAnswer, ToolWork
-from mainspring.core.approvals import Choice, Kind, Request
+from mainspring.core.approvals import Choice, Kind, Request, is_answer
 from mainspring.core.canonical import Json
 from mainspring.core.messages import Message
 from mainspring.replaying.past import Past, asked_about, read_past, steps_of
 from mainspring.replaying.sources import Entry
 from mainspring.telemetry import attributes as a
-from mainspring.telemetry.history import Click, Facts, read_facts
-from mainspring.telemetry.projection import project
+from mainspring.telemetry.history import Click, Facts, Wait, read_facts
+from mainspring.telemetry.projection import choice_of, clicks_on, deciding, project
 from mainspring.telemetry.spans import Span
 
-_BUTTON = re.compile(r"(?:approve|deny|answer|take over) (?P<request>\d+)\b")
 _CHOICE = re.compile(r"answer \d+: choice (?P<number>\d+)")
-"""Run-time updates, named as `core.approvals.choices` does."""
+"""A run-time update, named as `core.approvals.choices` does."""
+_WORDS: tuple[Choice, ...] = ("answer", "take over")
+"""What is decided with words of a person's own."""
 _KINDS: dict[str, Kind] = {"ask": "approval", "question": "question"}
 """What kind of request comes of a verdict on a call."""
 
@@ -35,9 +35,10 @@ class Decided:
     """One request, as it was decided. `at` is in seconds since 1970.
 
     `proposed` are the arguments of a call, or the text of an answer under review; None for what a graph's node gave,
-    which no history holds. `decided` is what came of it: the
-    arguments the call was let go with, the text that was given, what was answered; None where it was not let go.
-    `by` is who decided, as the trace says it; "" where nobody did in time.
+    which no history holds unless it was carried along. `decided` is what came of it: the arguments the call was let go
+    with, the text that was given, what was answered; None where it was not let go.
+    `by` is who decided, as the trace says it; "" where nobody did in time. `reason` is the policy's, where a person
+    chose one, and also the `comment` where they wrote none.
     """
 
     run: str
@@ -51,16 +52,29 @@ class Decided:
     comment: str
     by: str
     at: float
+    reason: str = ""
+
+    @property
+    def changes(self) -> dict[str, tuple[Json, Json]]:
+        """The arguments that a person changed, each before and after."""
+        if self.choice != "approve" or not isinstance(self.decided, dict) or isinstance(self.proposed, str):
+            return {}
+        old, new = self.proposed if isinstance(self.proposed, dict) else {}, self.decided
+        return {name: (old.get(name), value) for name, value in new.items() if name not in old or old[name] != value}
+
+    @property
+    def answer(self) -> Json:
+        """What a person answered, or gave in the place of an agent's answer; None where they did not."""
+        if self.choice in _WORDS:
+            return self.decided
+        is_other = self.kind == "review" and not self.changes and self.decided != self.proposed
+        return self.decided if is_other else None
 
     @property
     def edited(self) -> tuple[str, ...]:
         """The names of the arguments that a person changed, or `answer` where they put another in its place."""
-        if self.decided is None or self.kind not in ("approval", "review") or self.decided == self.proposed:
-            return ()
-        if not isinstance(self.decided, dict) or not isinstance(self.proposed, dict):
-            return ("answer",)
-        before = self.proposed
-        return tuple(name for name, value in self.decided.items() if name not in before or before[name] != value)
+        is_other = self.kind != "question" and self.answer is not None
+        return ("answer",) if is_other else tuple(self.changes)
 
 
 async def read_decisions(entry: Entry, converter: DataConverter) -> list[Decided]:
@@ -76,88 +90,67 @@ async def read_decisions(entry: Entry, converter: DataConverter) -> list[Decided
     facts = await read_facts(events, converter)
     trace = await project(events, converter)
     waits = {span.text(a.REQUEST): span for span in trace.spans if a.ASKED in span.attributes}
-    clicks = await _let_in(facts, events, converter)
     asked = _asked(past, facts)
     found: list[Decided] = []
     for wait in facts.waits:
         span = waits.get(wait.request)
         if span is None or span.text(a.DECISION) not in get_args(Choice):
             continue
-        kind = cast("Kind", span.text(a.ASKED))
-        proposed = next((each for step, its, each in asked if (step, its) == (wait.step, kind)), None)
-        said = [each for each in clicks if _request(each) == wait.request]
-        found.append(_decided(entry.name, wait.request, span, proposed, said))
+        proposed = next((each for step, kind, each in asked if (step, kind) == (wait.step, span.text(a.ASKED))), None)
+        # Where a deadline decided, what was said before came to nothing.
+        clicks = clicks_on(facts.clicks, wait.request) if span.text(a.DECIDED_BY) else []
+        found.append(_decided(entry.name, wait, span, proposed, clicks))
     return found
 
 
-def _decided(run: str, request: str, span: Span, proposed: Json, said: list[Click]) -> Decided:
+def _decided(run: str, wait: Wait, span: Span, proposed: Json, clicks: list[Click]) -> Decided:
     kind, choice = cast("Kind", span.text(a.ASKED)), cast("Choice", span.text(a.DECISION))
-    comments = [str(each.form["comment"]) for each in said if each.form.get("comment")]
+    reason = span.text(a.REASON)
+    comments = [str(form["comment"]) for form in map(_form, deciding(clicks)) if form.get("comment")]
     return Decided(
         run=run,
-        request=request,
+        request=wait.request,
         kind=kind,
         tool=span.text(a.TOOL),
         agent=span.text(a.AGENT),
         choice=choice,
         proposed=proposed,
-        decided=_outcome(kind, choice, proposed, said),
-        comment=". ".join(dict.fromkeys(comments)) or span.text(a.REASON),
-        by="" if choice == "expired" else span.text(a.DECIDED_BY),
+        decided=_outcome(kind, choice, proposed, clicks),
+        comment=". ".join(dict.fromkeys(comments)) or reason,
+        by=span.text(a.DECIDED_BY),
         at=(span.end or span.start) / 1e9,
+        reason=reason,
     )
 
 
-def _outcome(kind: Kind, choice: Choice, proposed: Json, said: list[Click]) -> Json:
+def _outcome(kind: Kind, choice: Choice, proposed: Json, clicks: list[Click]) -> Json:
     """What the request came to; of several who said something, the last one's words count."""
-    answer = next((each.form["answer"] for each in reversed(said) if each.form.get("answer")), None)
     if kind == "outcome":
         return choice
-    if choice in ("answer", "take over"):
-        return answer or _chosen(proposed, said)
+    forms = [_form(each) for each in clicks if choice_of(each) == choice]
+    answer = next((form["answer"] for form in reversed(forms) if form.get("answer")), None)
+    if choice in _WORDS:
+        return answer or _chosen(proposed, clicks)
     if choice != "approve":
         return None
-    if kind == "review":
+    edits = [cast("dict[str, Json]", form["args"]) for form in forms if isinstance(form.get("args"), dict)]
+    changes = {name: value for each in edits for name, value in each.items()}
+    if answer or not changes:
         return answer or proposed
-    changes = [cast("dict[str, Json]", each.form["args"]) for each in said if isinstance(each.form.get("args"), dict)]
-    if not isinstance(proposed, dict):
-        return changes[-1] if changes else proposed
-    return {**proposed, **{name: value for each in changes for name, value in each.items()}}
+    return {**proposed, **changes} if isinstance(proposed, dict) else changes
 
 
-def _chosen(proposed: Json, said: list[Click]) -> Json:
+def _chosen(proposed: Json, clicks: list[Click]) -> Json:
     """The answer that a question listed, of which the update's name has the number."""
     listed = proposed.get("choices") if isinstance(proposed, dict) else None
-    names = (_CHOICE.fullmatch(each.name) for each in reversed(said))
-    number = next((int(each["number"]) for each in names if each), 0)
+    named = _CHOICE.fullmatch(clicks[-1].name) if clicks else None
+    number = int(named["number"]) if named else 0
     return listed[number - 1] if isinstance(listed, list) and 0 < number <= len(listed) else None
 
 
-async def _let_in(facts: Facts, events: Sequence[HistoryEvent], converter: DataConverter) -> list[Click]:
-    """The updates that were accepted, but for those that failed afterwards: of these, nothing counts."""
-    failed: set[int] = set()
-    accepted: dict[int, Json] = {}
-    for event in events:
-        if event.HasField("workflow_execution_update_accepted_event_attributes"):
-            given = event.workflow_execution_update_accepted_event_attributes.accepted_request.input.args.payloads
-            accepted[event.event_id] = next(iter(await converter.decode(given)), None)
-        elif event.HasField("workflow_execution_update_completed_event_attributes"):
-            done = event.workflow_execution_update_completed_event_attributes
-            failed |= {done.accepted_event_id} if done.outcome.HasField("failure") else set()
-    clicks = zip(facts.clicks, accepted.items(), strict=False)
-    return [_with_words(click, given) for click, (event, given) in clicks if event not in failed]
-
-
-def _with_words(click: Click, given: Json) -> Click:
-    """An update whose data was a text and no form: the answer, or else the comment."""
-    if not isinstance(given, str) or not given:
-        return click
-    return replace(click, form={"answer" if click.name.startswith(("answer", "take over")) else "comment": given})
-
-
-def _request(click: Click) -> str:
-    button = _BUTTON.match(click.name)
-    return button["request"] if button else str(click.form.get("request", ""))
+def _form(click: Click) -> dict[str, Json]:
+    """What came with an update; a plain text is the answer where that is asked for, or else the comment."""
+    return {"answer" if choice_of(click) in _WORDS else "comment": click.said} if click.said else click.form
 
 
 def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
@@ -175,7 +168,7 @@ def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
 
 
 def _about(request: Request) -> Json:
-    return request.args.get("answer") if request.kind == "review" else cast("Json", request.args)
+    return request.args.get("answer") if is_answer(request) else cast("Json", request.args)
 
 
 def _reviewed(result: Any, step: str) -> Iterator[tuple[str, Kind, Json]]:

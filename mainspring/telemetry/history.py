@@ -110,10 +110,10 @@ class Wait:
 
 @dataclass
 class Click:
-    """An update that was let in. `form` is its argument; who sent it is only what they said.
+    """An update that was let in. `form` is its argument, or `said` where that is a plain text.
 
-    `known` is who it was as far as that was looked into. `taken` is the event by which the run took it, 0 as long as
-    that is looked into, or where it did not in the end.
+    Who sent it is only what they said; `known` is who it was as far as that was looked into. `taken` is the event by
+    which the run took it, 0 as long as that is looked into, or where it did not in the end.
     """
 
     name: str
@@ -123,6 +123,7 @@ class Click:
     update: str = ""
     known: Identity | None = None
     taken: int = 0
+    said: str = ""
 
 
 @dataclass
@@ -305,9 +306,11 @@ class _Reader:
     async def _clicked(self, event: HistoryEvent, given: Any) -> None:
         request = given.accepted_request
         values = await self._decode(request.input.args.payloads)
-        form = cast("dict[str, Json]", values[0]) if values and isinstance(values[0], dict) else {}
-        meta = request.meta
-        click = Click(request.input.name, form, meta.identity, _time(event), meta.update_id, taken=event.event_id)
+        given = values[0] if values else None
+        form = cast("dict[str, Json]", given) if isinstance(given, dict) else {}
+        meta, said = request.meta, given if isinstance(given, str) else ""
+        click = Click(request.input.name, form, meta.identity, _time(event), meta.update_id, said=said)
+        click.taken = event.event_id
         self.facts.clicks.append(click)
 
     def _taken(self, event: HistoryEvent, given: Any) -> None:

@@ -304,24 +304,37 @@ def clicks_on(clicks: Iterable[Click], request: str) -> list[Click]:
     return sorted((each for each in clicks if each.taken and _request(each) == request), key=lambda each: each.taken)
 
 
+def deciding(clicks: Sequence[Click]) -> list[Click]:
+    """Of the updates on a request that people decided, the last one, and those that it agreed with.
+
+    Whoever agreed before an edit agreed to something else.
+    """
+    agreed = [each for each in clicks[_last_edit(clicks) or 0 :] if choice_of(each) == choice_of(clicks[-1])]
+    return agreed if agreed and choice_of(agreed[0]) in AGREEING else agreed[-1:]
+
+
+def _last_edit(clicks: Sequence[Click]) -> int | None:
+    edits = (at for at, each in enumerate(clicks) if each.form.get("args") or each.form.get("answer"))
+    return max(edits, default=None)
+
+
 def _is_decided(wait: Wait, clicks: Sequence[Click]) -> bool:
     """Whether the last of these decided it: where a deadline came, only one that was taken after that can have."""
     return bool(clicks) and wait.is_over and clicks[-1].taken > wait.expired
 
 
 def _decided(clicks: Sequence[Click], before: Sequence[Vote]) -> Attributes:
-    """What the last of these said, and all who said it: whoever agreed before an edit agreed to something else."""
+    """What the last of these said, and all who said it."""
     click = clicks[-1]
     button, edited, choice = BUTTON.fullmatch(click.name), click.form.get("args"), choice_of(click)
-    start = max((at for at, each in enumerate(clicks) if each.form.get("args") or each.form.get("answer")), default=0)
-    agreed = [_by(each) for each in clicks[start:] if choice_of(each) == choice]
-    earlier = [vote.identity.words for vote in before if vote.choice == choice] if not start and not edited else []
+    counts = choice in AGREEING and _last_edit(clicks) is None
+    earlier = [vote.identity.words for vote in before if vote.choice == choice] if counts else []
     return {
         a.DECISION: choice,
         # What stands in an update's name is of the policy's making; what stands in its form, a person typed.
         a.REASON: button["rest"] if button and choice == names.DENY and button["rest"] != OWN_WORDS else "",
         a.EDITED: tuple(sorted(edited)) if isinstance(edited, dict) else (),
-        a.DECIDED_BY: "; ".join(dict.fromkeys([*earlier, *agreed] if choice in AGREEING else agreed[-1:])),
+        a.DECIDED_BY: "; ".join(dict.fromkeys([*earlier, *map(_by, deciding(clicks))])),
     }
 
 

@@ -110,6 +110,18 @@ async def test_decisions_are_read_from_histories(mainspring: Bench, ada: Visitor
     assert "<del>damaged</del> → <ins>wrong_item</ins>" in page.text
 
 
+async def test_plain_words_of_the_web_ui_are_in_the_list(mainspring: Bench, ada: Visitor):
+    """A reason in quotes, in the place of a form, is what was said."""
+    run = await mainspring.start(refund_agent, TICKET, model=ScriptedModel(*REFUND, DONE))
+    await run.waiting()
+    await run.update("deny 1: in your own words", "The photo shows another order.")
+    await run.result()
+
+    page = await until(lambda: ada.open(f"/decisions?run={run.handle.id}"), "issue_refund")
+
+    assert "The photo shows another order." in words(page)
+
+
 async def test_a_query_is_not_written_by_visitors(ada: Visitor, ask: Ask):
     """A run's name that would end a query's text finds nothing."""
     run = await ask(asked())

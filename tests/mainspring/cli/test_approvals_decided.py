@@ -156,6 +156,7 @@ async def test_recorded_histories() -> None:
         ("outcome", "happened", ()),
     ]
     assert found["edited"][0].decided == found["edited"][1].proposed
+    assert [each.edited for each in found["drafted"]] == [("text",), ("amount_cents",), ()]
     assert [each.choice for each in found["continued"]] == ["approve", "deny"]
     assert [each.choice for each in found["fenced"]] == ["approve", "not happened"]
     assert (found["expired"][0].choice, found["expired"][0].by) == ("expired", "")

@@ -10,7 +10,7 @@ from mainspring.contracts.steps import Stretch, Timing
 from mainspring.core.approvals import Request, choices
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry.history import Click
-from mainspring.telemetry.projection import BUTTON, choice_of, project
+from mainspring.telemetry.projection import BUTTON, choice_of, deciding, project
 from mainspring.telemetry.spans import admit_span, model_span, tool_span
 from mainspring.telemetry.trace import closing_spans, orphans
 
@@ -393,3 +393,14 @@ def test_every_button_is_read(kind):
         assert button is not None
         assert button["request"] == "12"
         assert choice_of(Click(name, {}, "", 0)) == choice
+
+
+def test_who_decided_is_who_agreed_on_what_came_of_it():
+    """An edit is agreed on anew, and who denies does so alone, whatever others had said."""
+    first, edit, second = (Click("approve 1: pay", form, "", 0) for form in ({}, {"args": {"cents": 5}}, {}))
+    denial = Click("deny 1: no reason given", {}, "", 0)
+
+    assert deciding([]) == []
+    assert deciding([first, second]) == [first, second]
+    assert deciding([first, edit, second]) == [edit, second]
+    assert deciding([first, denial]) == [denial]

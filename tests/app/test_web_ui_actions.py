@@ -8,11 +8,14 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, expect
 
 from agents.refund_desk import refund_agent
+from mainspring import Agent
 from mainspring.devserver import DevServer
-from mainspring.testing import ScriptedModel
+from mainspring.serve import Project
+from mainspring.testing import ScriptedModel, say
 from mainspring.testing.bench import Bench, TestRun
 from tests.app.test_web_ui import DONE, TICKET, paid, refund
 from tests.app.web_ui import CHROMIUM, Raw, WebUI, chromium, keep
+from tools.shop import find_order, issue_refund
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
@@ -115,3 +118,32 @@ async def test_an_edit_is_json(mainspring: Bench, ui: WebUI):
     await ui.submit(dialog)
     await run.result()
     await expect(dialog).to_be_hidden()
+
+
+async def test_who_has_to_be_known_is_told_where(mainspring: Bench, ui: WebUI, tmp_path: Path):
+    """The page says nothing of who clicks: the card and the refusal both name the inbox and the command that do."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "approvals:\n  routes:\n    - {id: known, tool: issue_refund, who: [finance], verified: true}\n"
+        'rules:\n  - {id: all, point: tool_call, tool: issue_refund, when: "true", verdict: ask, reason: Look at it.}\n'
+    )
+    agent = Agent("payer", instructions="Pay back.", tools=[find_order, issue_refund], rules=path)
+    settings = mainspring.settings(model="test:model").model_copy(update={"inbox_url": "https://inbox.example.com"})
+    model = ScriptedModel(*refund(1042, 8900), say("Done."))
+    await mainspring.work(Project(agent, models={"test:model": model}), settings)
+    run = await mainspring.submit("payer", TICKET, settings.task_queue)
+    await run.waiting()
+
+    await ui.open_run(run.handle.id)
+    card = await ui.card()
+    await expect(card).to_contain_text("Who decides: one of finance, verified.")
+    link = f"https://inbox.example.com/requests/default/{run.handle.id}/1"
+    await expect(card.get_by_role("link", name="in the inbox")).to_have_attribute("href", link)
+    dialog = await ui.choose_update("approve 1: issue_refund")
+    await ui.submit(dialog)
+    said = dialog.get_by_role("alert").filter(has_text="verified")
+    await expect(said).to_have_text(
+        "Request 1 needs somebody whose identity is verified; you are unverified: Web UI. "
+        f"Decide at {link} or with: mainspring approve {run.handle.id} 1 --key FILE"
+    )
+    assert len(await run.waiting()) == 1

@@ -168,7 +168,8 @@ def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
 
 
 def _about(request: Request) -> Json:
-    return request.args.get("answer") if is_answer(request) else cast("Json", request.args)
+    args = request.args if request.proposed is None else request.proposed
+    return args.get("answer") if is_answer(request) else cast("Json", args)
 
 
 def _reviewed(result: Any, step: str) -> Iterator[tuple[str, Kind, Json]]:

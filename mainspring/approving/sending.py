@@ -7,7 +7,7 @@ from uuid import uuid4
 from mainspring.errors import UsageError
 
 if TYPE_CHECKING:
-    from temporalio.client import Client
+    from temporalio.client import Client, WorkflowUpdateFailedError
 
 ANSWERS_WITHIN = 20
 """Seconds a worker has to take a decision in."""
@@ -57,6 +57,9 @@ async def deliver(
                     if error.status not in passing:
                         raise
                     busy = error.message
+                except WorkflowUpdateFailedError as error:
+                    if not _is_cut_off(error):
+                        raise
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _AGAIN_AT_MOST)
     except WorkflowUpdateFailedError as error:
@@ -69,3 +72,9 @@ async def deliver(
     except RPCError as error:
         kind = EndedError if error.status == RPCStatusCode.NOT_FOUND else UsageError
         raise kind(f"Run {run!r} did not take this: {error.message}.") from None
+
+
+def _is_cut_off(error: "WorkflowUpdateFailedError") -> bool:
+    """Whether the execution ended while it handled the update, so that the next one, if there is one, has to."""
+    cause: Any = error.cause
+    return getattr(cause, "type", "") == "AcceptedUpdateCompletedWorkflow"

@@ -62,6 +62,20 @@ def idle(specs: Iterable[AgentSpec]) -> list[tuple[Rule, str]]:
     return [each for key, each in found.items() if key not in of_use]
 
 
+def strangers(specs: Iterable[AgentSpec]) -> list[tuple[Route, str, str]]:
+    """Names in routes that are neither persons nor groups, so roles or mistakes; each with a group of a like name."""
+    found: dict[tuple[str, str, str], tuple[Route, str, str]] = {}
+    for spec in specs:
+        policy = assemble(spec.rule_texts)
+        for route in policy.routes:
+            for name in (*route.who, *route.each, *route.to, *route.hand_to):
+                if "@" not in name and name not in policy.people.groups:
+                    near = did_you_mean(name, policy.people.groups)
+                    like = near if near.startswith(" Did") else ""
+                    found.setdefault((route.source, route.id, name), (route, name, like))
+    return list(found.values())
+
+
 def _idle(rule: Rule, rules: Iterable[Rule]) -> str:
     if rule.when.strip() == "false":
         return "never matches"

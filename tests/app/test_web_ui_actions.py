@@ -147,3 +147,4 @@ async def test_who_has_to_be_known_is_told_where(mainspring: Bench, ui: WebUI, t
         f"Decide at {link} or with: mainspring approve {run.handle.id} 1 --key FILE"
     )
     assert len(await run.waiting()) == 1
+    await run.handle.terminate()

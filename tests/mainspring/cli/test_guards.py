@@ -116,6 +116,18 @@ class TestCheck:
             "3 rules, 1 limit in 3 files, nothing wrong.",
         ]
 
+    def test_a_name_that_is_no_group_is_noted(self, add: Write):
+        """A route may name a role, which nothing here knows; a name that is like a group's may be a mistake."""
+        routes = "  routes:\n    - {id: large, tool: pay, need: [finence, auditors]}\n"
+        add("shared.yaml", f"approvals:\n  groups: {{finance: [ada@example.com]}}\n{routes}")
+        notes = [line for line in guards("check").stdout.splitlines() if line.startswith("note")]
+
+        said = "which is no group here: a role, for which a token has to vouch."
+        assert [note.partition("route ")[2] for note in notes] == [
+            f"'large' names 'finence', {said} Did you mean 'finance'?",
+            f"'large' names 'auditors', {said}",
+        ]
+
     @pytest.mark.parametrize(
         ("file", "more", "said"),
         [

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BIN   := .venv/bin
 STAMP := .venv/.from-lock
 
-.PHONY: help env demo test chaos long check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
+.PHONY: help env demo test test-ui chaos long approvals-load check format docs bench bench-sleep bench-guards bench-rules bench-recognisers lock clean distclean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
@@ -17,11 +17,21 @@ env: $(STAMP) ## make .venv from requirements.lock
 demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 	@exec $(BIN)/mainspring demo $(ARGS)
 
+# Files are shared out to three processes, each with a Temporal server of its own; ARGS="-n 0" keeps to one, for a debugger.
 test: check ## all checks, then all tests
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+
+# CHROMIUM names one that is not on the path. Screenshots go to build/ui.
+test-ui: $(STAMP) ## the tests that drive a real browser; fails where there is none
+	@chromium=$$(command -v "$${CHROMIUM:-chromium}") \
+	  || { echo "There is no '$${CHROMIUM:-chromium}'. Install Chromium, or set CHROMIUM to its path."; exit 1; }; \
+	CHROMIUM="$$chromium" exec $(BIN)/pytest -m browser $(ARGS)
 
 long: $(STAMP) ## one run of TURNS=10000 turns in MODE=fast, while updates come in
 	@exec $(BIN)/python -m tests.long $(or $(TURNS),10000) $(or $(MODE),fast)
+
+approvals-load: $(STAMP) ## decide 1,000 requests of 1,000 runs (N=10000 for more)
+	@exec $(BIN)/python -m tests.load $(or $(N),1000)
 
 # QUICK=1 is a sample; SEED, MODES, ONLY and JOBS: see tests/chaos/__main__.py.
 chaos: $(STAMP) ## kill workers and the server at every point of a run
@@ -63,7 +73,7 @@ bench-recognisers: $(STAMP) ## look for personal data and secrets in labelled te
 # Keeps the versions that still fit; ARGS=--upgrade takes the newest of all, ARGS="--upgrade-package NAME" of one.
 # The machine's own package configuration stays out: the lock names versions and hashes, no index. Of the extras,
 # presidio is left out for its size.
-EXTRAS := --extra anthropic --extra ollama --extra openai --extra s3 --extra server --extra testing
+EXTRAS := --extra anthropic --extra inbox --extra ollama --extra openai --extra s3 --extra server --extra testing
 lock: ## write requirements.lock and benchmarks/locks anew
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	"$$uv" pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 $(EXTRAS) --group dev \

@@ -26,6 +26,7 @@ from mainspring.core.approvals import Request, choices
 from mainspring.core.facts import FACTS
 from mainspring.core.messages import Done
 from mainspring.core.policy import VERDICTS_AT, Point, Way
+from mainspring.core.route_schema import APPROVALS, DELEGATION, ROUTE
 from mainspring.core.rule_schema import LIMIT, RULE, rule_schema
 from mainspring.durable import failures
 from mainspring.settings import PREFIX, Settings
@@ -51,11 +52,29 @@ START = (
     f"The workflow type is the name of an agent or graph, the task queue `{names.TASK_QUEUE}`. "
     "Any Temporal client can start a run, decide its requests and read its result."
 )
-WAITS = f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, and unset otherwise."
+WAITS = (
+    f"`{names.WAITS_FOR}` (Keyword) is `approval: TOOL` or `outcome: TOOL` while a run waits, `{names.DECIDERS}` "
+    f"(KeywordList) has the groups and roles that may decide, and `{names.DUE}` (Datetime) is the first deadline. All "
+    "are unset otherwise."
+)
 SETTINGS = {
+    "approval_keys": "the file of the keys that Mainspring itself signs with; it must be there, and workers on several "
+    "machines need the same. Without it, `approval-keys.json` in the state folder, which is made",
+    "approvers": "who is trusted to say [who decides](../how-to/verify-approvers.md): tables with `keys`, and "
+    "`issuer`, `audience`, `roles`, `person` for an identity provider",
+    "inbox_hours": "how many hours after a login people log in again in the [inbox](../how-to/use-the-inbox.md)",
+    "inbox_oidc_client_id": "what the identity provider knows the inbox by",
+    "inbox_oidc_issuer": "the address of the identity provider at which people log in, as it calls itself",
+    "inbox_oidc_roles": "the claim with a person's roles or groups; a dot leads into an object",
+    "inbox_oidc_secret": "the inbox's secret at the identity provider",
+    "inbox_secret": "signs the cookies of the inbox, 32 characters or more; without it one is made at each start",
+    "inbox_url": "where browsers find the inbox; links on cards and in notices lead there",
     "limits": "where [limits](../how-to/limit-use.md) are counted: an address such as `redis://host:6379`, or "
     "`memory://` for one process alone; without it a file in the state folder",
     "model": "the model of agents that name none: `playbook`, or `provider:name`",
+    "notify": "the channels by which [people are told](../how-to/notify-approvers.md) that a request waits: URLs by "
+    "name. A part of it can have a variable of its own, such as `MAINSPRING_NOTIFY__OPS__URL`",
+    "notify_templates": "a folder with the words of notices; without it ours",
     "payloads": "where payloads over 128 KiB go: a folder that all workers see, `s3://bucket/prefix`, or `none`; "
     "without it `payloads` in the state folder",
     "patterns": "more recognisers: RE2 patterns by the kind of what they find, such as `{employee = 'E-[0-9]{6}'}`",
@@ -64,6 +83,7 @@ SETTINGS = {
     "`token.key` in the state folder",
     "state": "the folder for everything kept on this machine",
     "task_queue": "the Temporal task queue that workers serve",
+    "ui_url": "where Temporal's Web UI is, for links in notices, such as `http://localhost:8233`",
     "otlp_endpoint": "where spans go besides the local file; nowhere without it",
 }
 FAILURES = {
@@ -76,7 +96,8 @@ FAILURES = {
     "ModelFailed": "every attempt at a reply failed; the message names agent, step and cause",
     "UnknownOutcome": "nobody could say whether a `once` call took effect",
     "ContextFull": "what the model must read does not fit its context window, even made as short as can be",
-    "NotReviewed": "nobody reviewed an answer by its deadline, and it is not given without",
+    "NotReviewed": "nobody reviewed an answer by its deadline, or what a graph's node gave was denied",
+    "Stopped": "a person denied a request and stopped the run; the message has the reason",
     "NotContinued": "the run could not go on in a new history: too much to take along, or a text that is not there",
     "GraphFailed": "a node or router of a graph raised an error; the message names it",
     "NotAccepted": "an update was refused; the run itself goes on",
@@ -114,7 +135,8 @@ SPANS = {
     "VERDICT_TOOL": "the tool that a verdict is about",
     "PERMIT": "who permitted the call: `rule` or `person`",
     "REQUEST": "the request that permitted it, or that is waited for",
-    "ASKED": "`approval` or `outcome`",
+    "ASKED": "what kind of request it is: `approval`, `review`, `question` or `outcome`",
+    "ROUTE": "the route that a request went",
     "DEADLINE": "when the wait ends by itself, in seconds since 1970",
     "DECISION": "what was decided",
     "REASON": "the reason, where it is one that the policy lists",
@@ -192,7 +214,6 @@ def settings() -> str:
 def rule_facts() -> str:
     """What rules can read at each point, and what a rule consists of."""
     points = get_args(Point)
-    rule = [(f"`{name}`", words) for name, (_, words) in RULE.items()]
     said = [(f"`{point}`", POINTS[point], ", ".join(f"`{v}`" for v in VERDICTS_AT[point])) for point in points]
     matched("points", points, POINTS)
     facts = [
@@ -203,8 +224,11 @@ def rule_facts() -> str:
     return page([
         "# Rules",
         "[Write rules](../how-to/write-rules.md) shows them at work. For editors: a [JSON Schema](rules.schema.json).",
-        "## A rule", table(("Key", "Is"), rule),
-        "## A limit", table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in LIMIT.items()]),
+        "## A rule", keys(RULE),
+        "## A limit", keys(LIMIT),
+        "## The section `approvals`", keys(APPROVALS),
+        "## A route", ROUTES, keys(ROUTE),
+        "## A delegation", keys(DELEGATION),
         "## Points and verdicts", table(("Point", "Is asked", "Verdicts"), said),
         "## Ways to redact", table(("`with`", "What stands there instead"), [(f"`{way}`", WAYS[way]) for way in
                                    matched("ways", get_args(Way), WAYS)]),
@@ -213,6 +237,11 @@ def rule_facts() -> str:
         "## Facts that a tool declares", table(("Fact", "Type", "At", "Is"), OF_TOOLS),
         "## What `results` holds", "An element `r` of `results` has:", table(("Field", "Is"), done),
     ])  # fmt: skip
+
+
+def keys(described: Mapping[str, tuple[object, str]]) -> str:
+    """The keys of a part of a rule file, in words."""
+    return table(("Key", "Is"), [(f"`{name}`", words) for name, (_, words) in described.items()])
 
 
 def rule_form() -> str:
@@ -226,6 +255,10 @@ POINTS = {
     "tool_result": "when a tool has run, before its result is recorded",
     "output": "when an agent answers, before that is recorded",
 }
+ROUTES = (
+    "A request goes the first route of its point and tool whose condition holds; without one, anybody may decide. "
+    "The routes of a file come before those of the files that it includes."
+)
 WAYS = {
     "remove": "the kind, such as `[card]`",
     "mask": "stars, and the last four characters",

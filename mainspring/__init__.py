@@ -6,7 +6,7 @@ no worker; those are named submodules: `mainspring.serve`, `mainspring.testing`,
 
 from mainspring.core.facts import Facts
 from mainspring.core.tool import Context, Tool, tool
-from mainspring.definitions import Agent, Graph, ask, remember, use
+from mainspring.definitions import Agent, Graph, ask, ask_human, remember, use
 from mainspring.errors import (
     DefinitionError,
     InputError,
@@ -37,6 +37,7 @@ __all__ = [
     "ToolError",
     "UsageError",
     "ask",
+    "ask_human",
     "remember",
     "tool",
     "use",

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from mainspring.contracts.names import WAITS_FOR
+from mainspring.contracts.names import SEARCH_ATTRIBUTES
+from mainspring.effects.indexing import usable
 from mainspring.errors import SetupError
 
 PORT = 7233
@@ -115,7 +115,7 @@ class DevServer:
         return {"TEMPORAL_ADDRESS": self.address, "TEMPORAL_NAMESPACE": NAMESPACE}
 
     async def start(self) -> None:
-        """Start the server and return when it answers, with the search attribute in place.
+        """Start the server and return when it answers, with the search attributes in place.
 
         Raises:
             SetupError: no `temporal` command, a port in use, a state folder that cannot be written or that another
@@ -186,10 +186,10 @@ class DevServer:
 
     def _spawn(self, binary: str, lock: IO[str]) -> subprocess.Popen[bytes]:
         port, ui_port = self.ports
-        attribute = f"{WAITS_FOR}=Keyword"
         command = [binary, "server", "start-dev", "--db-filename", str(self.state / "temporal.db")]
         command += ["--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)]
-        command += ["--search-attribute", attribute, "--log-level", "error"]
+        command += [word for each in SEARCH_ATTRIBUTES.items() for word in ("--search-attribute", "=".join(each))]
+        command += ["--log-level", "error"]
         command += [word for option in self._options for word in option]
         with (self.state / "server.log").open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - our own arguments, no shell
@@ -205,16 +205,15 @@ class DevServer:
             )
 
     async def _until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        request = ListSearchAttributesRequest(namespace=NAMESPACE)
         try:
             async with asyncio.timeout(STARTS_WITHIN.total_seconds()):
                 while process.poll() is None:
                     try:
                         client = await Client.connect(self.address, namespace=NAMESPACE)
-                        known = await client.operator_service.list_search_attributes(request)
+                        known = await usable(client)
                     except (RuntimeError, RPCError):
-                        known = None
-                    if known is not None and WAITS_FOR in known.custom_attributes:
+                        known = frozenset[str]()
+                    if known.issuperset(SEARCH_ATTRIBUTES):
                         return
                     await asyncio.sleep(0.1)
         except TimeoutError:

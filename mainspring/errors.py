@@ -12,6 +12,8 @@
       x PermitError         a tool call arrived without a permit that fits it
       x PayloadError        a large payload could not be stored, or not be read back
       x LimitError          what was taken of a limit could not be counted
+      x TokenError          a token does not say who decides
+      x NotifyError         people could not be told that a request waits
 
 Signals of a tool to the engine (raised inside a tool, never a crash of the run):
 
@@ -101,6 +103,19 @@ class LimitError(RunError):
     """What was taken of a limit could not be counted, so nobody knows whether there is room."""
 
     retryable = True
+
+
+class TokenError(RunError):
+    """A token does not say who decides: it is forged, expired, or for something else."""
+
+
+class NotifyError(RunError):
+    """People could not be told that a request waits for them."""
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        """Keep whether another attempt can help."""
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class ToolError(MainspringError):

@@ -34,6 +34,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from mainspring.approving import open_approving
 from mainspring.contracts import names
 from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
@@ -43,7 +44,7 @@ from mainspring.core.rule_file import assemble, check_kinds
 from mainspring.core.rule_review import check_reach
 from mainspring.core.spec import AgentSpec
 from mainspring.core.tool import Tool
-from mainspring.definitions import Agent, Graph, remember
+from mainspring.definitions import Agent, Graph, ask_human, remember
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.effects.activities import Activities
@@ -83,7 +84,7 @@ class Project:
         """Import every module of the packages and collect what they define."""
         self.agents: dict[str, Agent[Any]] = {}
         self.graphs: dict[str, Graph] = {}
-        self.tools: dict[str, Tool] = {remember.name: remember}
+        self.tools: dict[str, Tool] = {remember.name: remember, ask_human.name: ask_human}
         self.checks: dict[str, Callable[[Facts], Any]] = {}
         self.models = dict(models or {})
         self.memory = memory
@@ -285,6 +286,8 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
     _writable(settings.state)
     await check_storage(settings.payload_address, settings.payload_folder)
     open_model = check_models(project, settings)
+    routes = [route for spec in project.specs() for route in spec.routes]
+    open_verifier, notifier = open_approving(routes, settings)
     exporter = Exporter(file=settings.trace_file, otlp=bool(settings.otlp_endpoint))
     try:
         limits = open_limiter(settings.limits, settings.limits_file)
@@ -301,6 +304,9 @@ async def _world(project: Project, client: Client, settings: Settings) -> AsyncG
                 gauge=Gauge(counter=lambda model: partial(count, model), window=window),
                 limiter=limiter,
                 item_limit=item_limit(client.data_converter, ITEM_LIMIT),
+                open_verifier=open_verifier,
+                notifier=notifier,
+                inbox=settings.inbox_url,
             )
     finally:
         await asyncio.to_thread(exporter.shutdown)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from mainspring.cli import decisions, demo, doctor, guards, replay, serving, setup, tracing
+from mainspring.cli import approvals, decisions, demo, doctor, guards, inbox, keys, replay, serving, setup, tracing
 from mainspring.errors import MainspringError
 
 INTERRUPTED = 130
@@ -46,13 +46,18 @@ app.command()(demo.demo)
 app.command()(serving.dev)
 app.command()(serving.worker)
 app.command()(setup.setup)
+app.command()(approvals.approvals)
 app.command()(decisions.approve)
 app.command()(decisions.deny)
 app.command()(decisions.answer)
+app.command()(decisions.take_over)
+app.command()(decisions.reschedule)
+app.command()(inbox.inbox)
 app.command()(tracing.trace)
 app.command()(replay.replay)
 app.command()(doctor.doctor)
 app.add_typer(guards.guards, name="guards")
+app.add_typer(keys.keys, name="keys")
 
 
 def _tell_version(wanted: bool) -> None:

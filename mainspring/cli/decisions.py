@@ -1,4 +1,4 @@
-"""`mainspring approve`, `deny`, `answer`: what an approver says at a terminal. The edge.
+"""`mainspring approve`, `deny`, `answer`, `take-over`, `reschedule`: what a person says at a terminal. The edge.
 
 The same updates as in the Temporal Web UI and the `temporal` CLI; the run itself judges whether they fit.
 """
@@ -6,19 +6,16 @@ The same updates as in the Temporal Web UI and the `temporal` CLI; the run itsel
 import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, cast
-from uuid import uuid4
 
 import typer
 
+from mainspring.cli.proofs import KeyOption, TokenOption, proof_of
 from mainspring.contracts import names
-from mainspring.errors import UsageError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-ANSWERS_WITHIN = 20
-"""Seconds a worker has to take a decision in."""
-_AGAIN = 0.2
+    from mainspring.cli.proofs import Proof
 
 Run = Annotated[str, typer.Argument(help="Workflow id of the run.", show_default=False)]
 Request = Annotated[str, typer.Argument(help="Number of the request, as its card says.", show_default=False)]
@@ -35,9 +32,12 @@ class Outcome(StrEnum):
 def approve(
     run: Run,
     request: Request,
+    *,
     comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
     answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
     args: Annotated[str, typer.Option(help="Of a call: other arguments, as a JSON object.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
 ) -> None:
     """Approve a request of a run that waits."""
     form: dict[str, Any] = {"request": request, "comment": comment}
@@ -45,21 +45,73 @@ def approve(
         form["answer"] = answer
     if args:
         form["args"] = _object(args)
-    _decide(run, names.APPROVE, form)
+    _decide(run, names.APPROVE, form, "approve", proof_of(key, token))
 
 
-def deny(run: Run, request: Request, reason: Annotated[str, typer.Option(help="What the model is told.")] = "") -> None:
+def deny(
+    run: Run,
+    request: Request,
+    *,
+    reason: Annotated[str, typer.Option(help="What the model is told.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the run as well.")] = False,
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
     """Deny a request of a run that waits."""
-    _decide(run, names.DENY, {"request": request, "comment": reason})
+    form: dict[str, Any] = {"request": request, "comment": reason}
+    if stop:
+        form["stop"] = True
+    _decide(run, names.DENY, form, "stop" if stop else "deny", proof_of(key, token))
 
 
 def answer(
     run: Run,
     request: Request,
-    outcome: Annotated[Outcome, typer.Argument(help="What you found out.", show_default=False)],
+    outcome: Annotated[Outcome | None, typer.Argument(help="What you found out.", show_default=False)] = None,
+    *,
+    text: Annotated[str, typer.Option(help="Of a question that an agent asks: the answer.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
 ) -> None:
-    """Say how a call ended whose result is not known."""
-    _decide(run, names.ANSWER, {"request": request, "outcome": outcome.value})
+    """Answer a question, or say how a call ended whose result is not known."""
+    if (outcome is None) == (not text):
+        raise typer.BadParameter(
+            "give one of them: OUTCOME for a call whose result is not known, --text for a question.",
+            param_hint="OUTCOME, '--text'",
+        )
+    if outcome is None:
+        _decide(run, names.ANSWER, {"request": request, "answer": text}, "answer", proof_of(key, token))
+    else:
+        form = {"request": request, "outcome": outcome.value}
+        _decide(run, names.ANSWER, form, outcome.value.replace("-", " "), proof_of(key, token))
+
+
+def take_over(
+    run: Run,
+    request: Request,
+    *,
+    text: Annotated[str, typer.Option(help="What is answered in the agent's place.", show_default=False)],
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
+    """Finish the conversation in the agent's place: it does nothing more, and your answer is given."""
+    _decide(run, names.TAKE_OVER, {"request": request, "answer": text}, "take over", proof_of(key, token))
+
+
+def reschedule(
+    run: Run,
+    request: Request,
+    *,
+    deadline: Annotated[str, typer.Option(help="How long there is from now, such as 2h.", show_default=False)],
+    remind: Annotated[str, typer.Option(help="When people are told again, from now.")] = "",
+    escalate: Annotated[str, typer.Option(help="When others may decide too, from now.")] = "",
+    key: KeyOption = None,
+    token: TokenOption = "",
+) -> None:
+    """Give a request more time, or less."""
+    form = {"request": request, "deadline": deadline, "remind": remind, "escalate": escalate}
+    given = {name: value for name, value in form.items() if value}
+    _decide(run, names.RESCHEDULE, given, "reschedule", proof_of(key, token))
 
 
 async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> str:
@@ -68,41 +120,11 @@ async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> s
     Raises:
         UsageError: there is no such run, it has ended, it does not accept this, or no worker answers.
     """
-    import asyncio
-
-    from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
-    from temporalio.exceptions import FailureError
-    from temporalio.service import RPCError, RPCStatusCode
-
+    from mainspring.approving import sending
     from mainspring.cli import runs
 
-    update = uuid4().hex
-
-    async def until_taken() -> str:
-        """Send it; and again under the same id, which counts once, where the run just then continues as new."""
-        handle = client.get_workflow_handle(run)
-        while True:
-            try:
-                return await handle.execute_update(name, form, id=update, result_type=str)  # pyright: ignore[reportUnknownMemberType] - an overload of the SDK
-            except RPCError as error:
-                if error.status != RPCStatusCode.ABORTED:
-                    raise
-            await asyncio.sleep(_AGAIN)
-
-    status = (await runs.describe(client, run)).status
-    if status is not None and status.name != "RUNNING":
-        raise UsageError(f"Run {run!r} has ended ({status.name.lower()}), so nothing waits for a decision.")
-    try:
-        async with asyncio.timeout(ANSWERS_WITHIN):
-            return await until_taken()
-    except WorkflowUpdateFailedError as error:
-        cause = error.cause
-        raise UsageError(cause.message if isinstance(cause, FailureError) else str(cause)) from None
-    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
-        why = f"No worker answered for run {run!r} within {ANSWERS_WITHIN} s, so it is not known whether this counts."
-        raise UsageError(f"{why} See that a worker runs ('mainspring doctor' tells), then try again.") from None
-    except RPCError as error:
-        raise UsageError(f"Run {run!r} did not take this: {error.message}.") from None
+    found = await runs.describe_running(client, run)
+    return await sending.deliver(client, run, name, form, first=runs.first_of(found))
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -115,10 +137,13 @@ def _object(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _decide(run: str, name: str, form: dict[str, Any]) -> None:
+def _decide(run: str, name: str, form: dict[str, Any], choice: str, proof: "Proof | None") -> None:
+    """`choice` is what the form comes to, as `core.approvals` names it."""
     from mainspring.cli import interrupt, runs
 
     async def decide() -> str:
-        return await send(await runs.connect_as_person(), run, name, form)
+        client = await runs.connect_as_person()
+        token = await proof.token(client, run, choice, form) if proof else ""
+        return await send(client, run, name, {**form, "token": token} if token else form)
 
     typer.echo(interrupt.run(decide()))

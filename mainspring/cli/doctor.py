@@ -7,6 +7,7 @@ import asyncio
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from mainspring.contracts.names import WAITS_FOR
+from mainspring.contracts.names import SEARCH_ATTRIBUTES
 from mainspring.errors import MainspringError, PolicyError
 
 if TYPE_CHECKING:
@@ -173,28 +174,32 @@ async def _server(settings: "Settings") -> list[Finding]:
         said = f"{client.namespace!r}: {error.message}. Set TEMPORAL_NAMESPACE to one that exists."
         return [*findings, Finding("namespace", "missing", said)]
     findings.append(Finding("namespace", "ok", repr(client.namespace)))
-    return [*findings, await _search_attribute(client), await _workers(client, settings)]
+    return [*findings, await _search_attributes(client), await _workers(client, settings)]
 
 
-async def _search_attribute(client: "Client") -> Finding:
-    from temporalio.api.enums.v1 import IndexedValueType
-    from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+async def _search_attributes(client: "Client") -> Finding:
     from temporalio.service import RPCError
 
-    what = "search attribute"
+    from mainspring.effects.indexing import registered
+
+    what = "search attributes"
     try:
-        request = ListSearchAttributesRequest(namespace=client.namespace)
-        known = await client.operator_service.list_search_attributes(request, timeout=PATIENCE)
+        there = await registered(client, PATIENCE)
     except RPCError as error:
-        return Finding(what, "without", f"the server does not say whether {WAITS_FOR!r} is registered: {error.message}")
-    kind = known.custom_attributes.get(WAITS_FOR)
-    if kind == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD:
-        return Finding(what, "ok", f"{WAITS_FOR!r} is registered")
-    if kind is not None:
-        return Finding(
-            what, "without", f"{WAITS_FOR!r} is registered with another type than Keyword; runs leave it out."
-        )
-    return Finding(what, "without", f"{WAITS_FOR!r} is not registered; 'mainspring setup' does it.")
+        return Finding(what, "without", f"the server does not say which are registered: {error.message}")
+    missing = [name for name in SEARCH_ATTRIBUTES if name not in there]
+    other = [name for name, fits in there.items() if not fits]
+    said = f"{_listed(missing)} not registered; 'mainspring setup' does it." if missing else ""
+    said += " " if missing and other else ""
+    said += f"{_listed(other)} registered with another type than ours; runs leave it out." if other else ""
+    if said:
+        return Finding(what, "without", said)
+    return Finding(what, "ok", f"{_listed(SEARCH_ATTRIBUTES)} registered")
+
+
+def _listed(names: Iterable[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return f"{', '.join(quoted)} {'is' if len(quoted) == 1 else 'are'}"
 
 
 async def _workers(client: "Client", settings: "Settings") -> Finding:

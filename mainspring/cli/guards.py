@@ -22,7 +22,7 @@ guards = typer.Typer(no_args_is_help=True, help="Check, test, try and explain ru
 def check() -> None:
     """Check every rule file of this folder against its agents and tools; ends with 1 where something is wrong."""
     from mainspring.cli.rule_list import counted, pages, print_table
-    from mainspring.core.rule_review import idle
+    from mainspring.core.rule_review import idle, strangers
     from mainspring.serve import check_rules, load_project
     from mainspring.settings import read_settings
 
@@ -40,6 +40,9 @@ def check() -> None:
     typer.echo("")
     for rule, why in useless:
         typer.echo(f"note  {rule.source}:{rule.at[0]}:{rule.at[1]}: rule {rule.id!r} {why}")
+    for route, name, like in strangers(specs):
+        who = f"names {name!r}, which is no group here: a role, for which a token has to vouch.{like}"
+        typer.echo(f"note  {route.source}:{route.at[0]}:{route.at[1]}: route {route.id!r} {who}")
     said = ", ".join(counted(n, what) for n, what in _sums(files) if n)
     typer.echo(f"{said or 'No rules'} in {counted(len(files), 'file')}, nothing wrong.")
 

@@ -4,11 +4,10 @@ import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import typer
 
-from mainspring.contracts.names import WAITS_FOR
+from mainspring.cli.links import WAITING, Link
 
 if TYPE_CHECKING:
     from mainspring.serve import Project
@@ -43,12 +42,6 @@ def dev(model: Model = None) -> None:
     interrupt.run(_serve_all(load_project(Path.cwd()), settings))
 
 
-def inbox(ui_url: str) -> str:
-    """The page of the Web UI that lists what waits for a person."""
-    query = quote(f"{WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'")
-    return f"{ui_url}/namespaces/default/workflows?query={query}"
-
-
 def point_to(variables: dict[str, str]) -> None:
     """Make this process, and what it starts, use this Temporal server and none that was configured before."""
     for name in [each for each in os.environ if each.startswith("TEMPORAL_")]:
@@ -70,7 +63,7 @@ async def _serve_all(project: "Project", settings: "Settings") -> None:
         async with working(project, await connect(settings), settings):
             typer.echo(f"Temporal server  {server.address}")
             typer.echo(f"Web UI           {server.ui_url}")
-            typer.echo(f"Waiting runs     {inbox(server.ui_url)}")
+            typer.echo(f"Waiting runs     {Link('what waits', WAITING).at(server.ui_url)}")
             typer.echo(f"Start a run      {start}")
             typer.echo("Ctrl-C ends it; runs are kept, and go on with the next start.")
             await asyncio.Event().wait()

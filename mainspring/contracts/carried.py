@@ -67,9 +67,13 @@ class Settled(Record):
 
 
 class Questions(Record):
-    """Requests to people. `fresh` are decisions that the call which asked has not been told yet."""
+    """Requests to people. `fresh` are decisions that the call which asked has not been told yet.
+
+    `asked` counts requests, and `checked` who it was that decided.
+    """
 
     asked: int = 0
+    checked: int = 0
     open: tuple[Request, ...] = ()
     settled: tuple[Settled, ...] = ()
     fresh: tuple[Settled, ...] = ()
@@ -118,6 +122,8 @@ class Carried(Record):
     spec: Item
     recalled: Item | None = None
     indexed: bool = False
+    listed: bool = False
+    inbox: str = ""
     part: int = 1
     began: int = 0
     totals: Totals = Totals()

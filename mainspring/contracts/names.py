@@ -8,10 +8,14 @@ CALL_TOOL = "call_tool"
 COMPACT = "compact"
 SEAL = "seal"
 CLOSE = "close"
+IDENTIFY = "identify"
+NOTIFY = "notify"
 
 APPROVE = "approve"
 DENY = "deny"
 ANSWER = "answer"
+TAKE_OVER = "take over"
+RESCHEDULE = "reschedule"
 WAITING = "waiting"
 
 SEND = "send"
@@ -31,3 +35,10 @@ new, what stands for messages that were left out."""
 
 WAITS_FOR = "MainspringWaitsFor"
 """Search attribute (Keyword): what a running run waits for a person to decide; unset when it does not."""
+
+DECIDERS = "MainspringDeciders"
+"""Search attribute (KeywordList): the groups and roles of those who may decide what waits; unset when nothing does."""
+DUE = "MainspringDue"
+"""Search attribute (Datetime): the first deadline of what waits."""
+SEARCH_ATTRIBUTES = {WAITS_FOR: "Keyword", DECIDERS: "KeywordList", DUE: "Datetime"}
+"""Ours, with their types as Temporal's command line spells them."""

@@ -106,9 +106,9 @@ class Admission(Record):
     """The run's own definition, pinned: `spec` is an item holding a `core.spec.Spec`.
 
     `refusal` is the reason and `rule` the rule, where an input rule denied the run; `matched` are all input rules that
-    matched. `recalled` holds
-    what memory knows of the user, as a message item; `notes` how many. `indexed` tells whether the
-    search attribute may be set on this server.
+    matched. `recalled` holds what memory knows of the user, as a message item; `notes` how many. `indexed` tells
+    whether the search attribute that says what waits may be set on this server, `listed` whether all of ours may.
+    `inbox` is the address of the web inbox.
     """
 
     key: str
@@ -119,6 +119,8 @@ class Admission(Record):
     rule: str = ""
     matched: tuple[str, ...] = ()
     indexed: bool = False
+    listed: bool = False
+    inbox: str = ""
     timing: Timing
 
 

@@ -1,26 +1,91 @@
 """Approvals: what a person is asked, what they may answer, and the permit that comes of it.
 
-Pure: the workflow side (`durable.approvals`) owns handlers and timers. Three kinds of request: `approval` (may this
-call run?), `review` (may this answer be given?) and `outcome` (a `once` call ended without a known result: did it
-happen?).
+Pure: the workflow side (`durable.approvals`) owns handlers and timers, and `core.deciding` says what comes of what.
+Four kinds of request: `approval` (may this call run?), `review` (may this answer be given?), `question` (an agent asks
+a person) and `outcome` (a `once` call ended without a known result: did it happen?).
 """
 
 from typing import Literal
 
 from pydantic import Field
 
-from mainspring.core.canonical import Json, Record, Value, canonical
+from mainspring.core.canonical import Json, Record, Value, canonical, digest
+from mainspring.core.routes import Route
 
-Kind = Literal["approval", "review", "outcome"]
-Choice = Literal["approve", "deny", "expired", "happened", "not happened", "give up"]
+Kind = Literal["approval", "review", "question", "outcome"]
+Choice = Literal[
+    "approve", "deny", "stop", "take over", "answer", "expired", "playbook", "happened", "not happened", "give up"
+]  # fmt: skip
+How = Literal["unverified", "claimed", "verified"]
+Stage = Literal["asked", "reminded", "escalated", "handed over"]
+
+
+class Verified(Value):
+    """Whom a token speaks for: the person, their roles, who vouches for it, and the token's own id."""
+
+    person: str
+    roles: tuple[str, ...] = ()
+    issuer: str = ""
+    token: str = ""
+
+
+class Identity(Record):
+    """Who decides, and how that is known.
+
+    `by` is who says so: `Web UI`, a client (`temporal-cli`), or an issuer of tokens. `names` are all names that count
+    for a route: the person, groups and roles, and those of people they decide for, who are `stands_for`. `token` is
+    the id of the token.
+    """
+
+    person: str = ""
+    how: How = "unverified"
+    by: str = "Web UI"
+    names: tuple[str, ...] = ()
+    stands_for: tuple[str, ...] = ()
+    token: str = ""
+
+    @property
+    def words(self) -> str:
+        """As a trace and a card say it: `verified: ada@example.com via https://login.example.com`."""
+        if self.how == "verified":
+            return f"verified: {self.person} via {self.by}"
+        return f"claimed: {self.by}:{self.person}" if self.person else f"unverified: {self.by}"
+
+
+class Vote(Record):
+    """What one person said to a request. `update` is the update they said it with, `at` seconds since 1970."""
+
+    identity: Identity
+    choice: Choice
+    update: str = ""
+    at: float = 0.0
+
+
+class Routed(Record):
+    """The route that a request goes, with its moments (seconds since 1970, 0 for never) as working hours make them."""
+
+    route: str
+    remind: float = 0.0
+    escalate: float = 0.0
+    deadline: float = 0.0
+    handed_for: float = 0.0
+    """Seconds on the clock that those have whom it is handed over to."""
 
 
 class Request(Value):
     """One question to a person. `id` counts from 1 within the run; times are seconds since 1970.
 
     `step` is the step it holds up; `about` says what the tool does, in its author's words; `args` are the
-    arguments as shown, bound by `args_digest`. Under review it is `tool` "answer", and `typed` where it has a type.
-    `input_schema` is what other arguments must fit.
+    arguments as shown, bound by `args_digest`. Under review it is `tool` "answer" (or a node's name), and `typed` where
+    it has a type. `input_schema` is what other arguments must fit, and `answer_schema` an answer of a person's own,
+    where it has a type. `choices` are answers that a question lists. A person may finish the conversation where
+    `can_take_over`.
+
+    `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
+    it goes on (0: not any more), `handed_for` how many seconds those have whom it is handed over to, `votes` who has
+    agreed, and `spent` the tokens of those who had before it was handed over. `binding` is what a token must name to
+    decide it. `proposed` are the arguments as the agent gave them, where somebody who agreed has changed them. `told`
+    is the last occasion on which channels were told.
     """
 
     id: str
@@ -38,13 +103,27 @@ class Request(Value):
     deny_reasons: tuple[str, ...] = ()
     typed: bool = False
     input_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
+    answer_schema: dict[str, Json] = Field(default_factory=dict[str, Json])
+    choices: tuple[str, ...] = ()
+    can_take_over: bool = False
+    route: Route | None = None
+    stage: Stage = "asked"
+    remind: float = 0.0
+    escalate: float = 0.0
+    handed_for: float = 0.0
+    votes: tuple[Vote, ...] = ()
+    binding: str = ""
+    proposed: dict[str, Json] | None = None
+    told: str = ""
+    spent: tuple[str, ...] = ()
 
 
 class Decision(Value):
     """What was decided. `reason` is what the model and the trace read; `update` names the update that did it.
 
-    `answer` is what a person made of an answer under review ("": it is given as it is); `args` what they made of a
-    call's arguments (None: it runs with its own).
+    `answer` is what a person made of an answer under review ("": it is given as it is), said to a question, or finished
+    the conversation with; `args` what they made of a call's arguments (None: it runs with its own). `votes` are those
+    who decided, where a route asks who.
     """
 
     request: str
@@ -54,6 +133,7 @@ class Decision(Value):
     decided: float = 0.0
     answer: str = ""
     args: dict[str, Json] | None = None
+    votes: tuple[Vote, ...] = ()
 
 
 class Permit(Record):
@@ -88,6 +168,21 @@ class Permit(Record):
         if self.expires and now > self.expires:
             return "the permit has expired"
         return ""
+
+
+def binding(first: str, request: str, args_digest: str) -> str:
+    """What a token must name as its `nonce` to decide a request with these arguments, of the run with this first id."""
+    return digest(f"{first}\n{request}\n{args_digest}")
+
+
+def form_digest(choice: str, form: Json) -> str:
+    """The digest of what is decided: the choice, and what stands in the form beside what that and the request say."""
+    given = form if isinstance(form, dict) else {"comment": form}
+    fields = {name: value for name, value in given.items() if value and name not in _SAID_ELSEWHERE}
+    return digest(canonical([choice, fields]))
+
+
+_SAID_ELSEWHERE = ("request", "binding", "token", "stop", "outcome")
 
 
 PERMIT_SECONDS = 3600.0
@@ -130,33 +225,71 @@ def changed(before: dict[str, Json], after: dict[str, Json]) -> str:
     )
 
 
+_SAID: dict[Choice, str] = {
+    "approve": "was approved",
+    "deny": "was denied",
+    "stop": "was denied, and the run stopped",
+    "take over": "was taken over by a person",
+    "answer": "was answered",
+    "expired": "was denied because its deadline passed",
+    "playbook": "was left to the playbook because its deadline passed",
+    "happened": "was answered: it happened",
+    "not happened": "was answered: it did not happen",
+    "give up": "was given up",
+}
+
+
+def told(request: Request, decision: Decision) -> str:
+    """One sentence on what was decided, and by whom."""
+    people = dict.fromkeys(vote.identity.person for vote in decision.votes if vote.identity.person)
+    by = f" by {' and '.join(people)}" if people else ""
+    return f"Request {request.id} ({request.tool}) {_SAID[decision.choice]}{by}."
+
+
 def settled(request: Request, decision: Decision) -> str:
-    """One sentence on a decision already taken, for a late click."""
-    said = {
-        "approve": "was approved",
-        "deny": "was denied",
-        "expired": "was denied because its deadline passed",
-        "happened": "was answered: it happened",
-        "not happened": "was answered: it did not happen",
-        "give up": "was given up",
-    }[decision.choice]
-    return f"Request {request.id} ({request.tool}) {said}. Nothing was changed by this click."
+    """The same, for a late click."""
+    return f"{told(request, decision)} Nothing was changed by this click."
+
+
+def is_answer(request: Request) -> bool:
+    """Whether what is reviewed is an agent's answer; what a graph's node gave is the other kind."""
+    return request.kind == "review" and not request.input_schema
+
+
+OWN_WORDS = "in your own words"
+"""How the update is named that takes a reason or an answer that the policy does not list."""
 
 
 def choices(request: Request) -> dict[str, tuple[Choice, str]]:
     """The run-time update names for a request, each with the choice and reason it stands for.
 
     Names are plain text in history, so they carry only the request's number, the tool and words
-    from the policy.
+    from the policy; a question's choices are counted, and stand in the card.
     """
+    number = request.id
     if request.kind == "outcome":
         return {
-            f"answer {request.id}: it happened": ("happened", ""),
-            f"answer {request.id}: it did not happen, run it": ("not happened", ""),
-            f"answer {request.id}: give up": ("give up", ""),
+            f"answer {number}: it happened": ("happened", ""),
+            f"answer {number}: it did not happen, run it": ("not happened", ""),
+            f"answer {number}: give up": ("give up", ""),
         }
+    if request.kind == "question":
+        said: dict[str, tuple[Choice, str]] = {
+            f"answer {number}: choice {at}": ("answer", each) for at, each in enumerate(request.choices, 1)
+        }
+        own: dict[str, tuple[Choice, str]] = {f"answer {number}: {OWN_WORDS}": ("answer", "")}
+        return {**(said or own), f"deny {number}: no answer": ("deny", "Nobody answers this."), **_beyond(request)}
     denials = request.deny_reasons or ("no reason given",)
     return {
-        f"approve {request.id}: {request.tool}": ("approve", ""),
-        **{f"deny {request.id}: {reason}": ("deny", reason) for reason in denials},
+        f"approve {number}: {request.tool}": ("approve", ""),
+        **{f"deny {number}: {reason}": ("deny", reason) for reason in denials},
+        f"deny {number}: {OWN_WORDS}": ("deny", ""),
+        **_beyond(request),
     }
+
+
+def _beyond(request: Request) -> dict[str, tuple[Choice, str]]:
+    """What ends more than the request."""
+    stop: dict[str, tuple[Choice, str]] = {f"deny {request.id} and stop the run": ("stop", "")}
+    own: dict[str, tuple[Choice, str]] = {f"take over {request.id}: {OWN_WORDS}": ("take over", "")}
+    return {**stop, **(own if request.can_take_over else {})}

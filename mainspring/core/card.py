@@ -6,10 +6,16 @@ wraps code nor scrolls it and gives the card half of the window: lines are broke
 
 import re
 import textwrap
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote
 
-from mainspring.core.approvals import Request, choices
+from mainspring.core.approvals import Request, changed, choices, is_answer
 from mainspring.core.canonical import Json, canonical
+from mainspring.core.deciding import deciders
 
+_SHOWN = 20
+"""Requests that a card shows in full."""
 _QUOTED = 1200
 """How many characters of the run's input the card shows."""
 _LONGEST = 20_000
@@ -44,12 +50,30 @@ def ended(answer: str) -> str:
     return f"### Done\n\n{_block(answer)}\n"
 
 
-def card(requests: list[Request], asked_with: str, deadlines: dict[str, str], user: str = "") -> str:
+class Place(NamedTuple):
+    """Where a run stands: its namespace and workflow id, and the address of the inbox, "" where there is none."""
+
+    namespace: str = ""
+    run: str = ""
+    inbox: str = ""
+
+    def link(self, request: str) -> str:
+        """Where a request is decided in the inbox, "" where there is none."""
+        parts = "/".join(quote(each, safe="") for each in (self.namespace, self.run, request))
+        return f"{self.inbox.rstrip('/')}/requests/{parts}" if self.inbox else ""
+
+
+_NOWHERE = Place()
+
+
+def card(requests: list[Request], asked_with: str, user: str = "", place: Place = _NOWHERE) -> str:
     """The card of a run that waits: one section a request, oldest first, then what the run was given.
 
-    `deadlines` are readable times by request id.
+    Of very many requests the oldest are shown: the card is made anew with each, and a run may not take long over it.
     """
-    parts = [_section(request, deadlines[request.id]) for request in requests]
+    parts = [_section(request, place) for request in requests[:_SHOWN]]
+    if (more := len(requests) - _SHOWN) > 0:
+        parts.append(f"### {more} more wait\n\nThey come up here in turn. `mainspring approvals` lists all of them.\n")
     parts.append(
         "### What the run was given\n\n"
         f"{f'For user {_code(user)}. ' if user else ''}"
@@ -61,23 +85,71 @@ def card(requests: list[Request], asked_with: str, deadlines: dict[str, str], us
     return "\n".join(parts)
 
 
-def _section(request: Request, deadline: str) -> str:
-    names = "\n".join(f"- {_code(name)}" for name in choices(request))
+def _section(request: Request, place: Place) -> str:
     return (
         f"### Request {request.id}: {_asks(request)}\n\n"
-        f"{_facts(request.args)}\n\n"
+        f"{_question(request) if request.kind == 'question' else _facts(request.args)}\n\n"
         f"{_why(request)}\n\n"
+        f"{_who(request)}"
+        f"{_how(request, place)}\n\n"
+        f"{_then(request, when(request.deadline))}\n"
+    )
+
+
+def when(moment: float) -> str:
+    """A moment in words: `2026-11-26 09:00 UTC`."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def who_decides(request: Request) -> str:
+    """Who may decide, and how many must: `one of each of finance, risk`. "" where anybody may."""
+    route, names = request.route, deciders(request)
+    if route is None or not route.asks_who:
+        return ""
+    listed = ", ".join(names) or "anybody who is known"
+    of = "one of each of" if route.each else f"{route.need} of" if route.need > 1 else "one of"
+    return f"{of} {listed}{', verified' if route.verified else ''}"
+
+
+def _who(request: Request) -> str:
+    """Who decides, who has, and what comes before the deadline."""
+    said = [f"**Who decides:** {_plain(who_decides(request))}."] if who_decides(request) else []
+    said += [f"{_code(vote.identity.words)}: {vote.choice}." for vote in request.votes]
+    if request.proposed is not None:
+        said.append(f"Changed by whoever agreed: {_code(changed(request.proposed, request.args))}.")
+    said += [f"Reminder: {when(request.remind)}."] if request.remind else []
+    if request.escalate and request.route:
+        said.append(f"Escalated to {_plain(', '.join(request.route.to))}: {when(request.escalate)}.")
+    if request.stage != "asked":
+        said.append(f"It was {request.stage}.")
+    return f"{' '.join(said)}\n\n" if said else ""
+
+
+def _how(request: Request, place: Place) -> str:
+    """How to decide: by the names of updates, and where who decides matters by a way that tells who it is."""
+    link = place.link(request.id)
+    inbox = f"[in the inbox]({link})" if link else ""
+    if request.route and request.route.asks_who:
+        command = _code(f"mainspring {'answer' if request.kind == 'question' else 'approve'} {place.run} {request.id}")
+        where = f"{inbox}, or with {command}" if inbox else f"with {command}"
+        return f"**How to decide:** this page does not say who you are, so decide {where}."
+    names = "\n".join(f"- {_code(name)}" for name in choices(request))
+    return (
         "**How to decide:** at the top of this page open *More Actions*, then *Send an Update*. "
-        f"Pick one of these names, leave *Data* empty, press *Submit*:\n\n{names}\n\n"
-        f"{_then(request, deadline)}\n"
+        "Pick one of these names, leave *Data* empty (for your own words, write them there in quotes), press *Submit*"
+        f"{f'; or decide {inbox}' if inbox else ''}:\n\n{names}"
     )
 
 
 def _asks(request: Request) -> str:
     """The question, and who wants what."""
     tool, agent = _code(request.tool), _code(request.agent)
-    if request.kind == "review":
+    if is_answer(request):
         return f"may this answer be given?\n\nAgent {agent} wants to answer:"
+    if request.kind == "review":
+        return f"may {tool} give this?\n\nGraph {agent} goes on with it:"
+    if request.kind == "question":
+        return f"a question\n\nAgent {agent} asks you:"
     if request.kind == "approval":
         return f"may {tool} run?\n\nAgent {agent} wants to run {tool}. {_plain(request.about)}"
     return f"did {tool} happen?\n\nAgent {agent} ran {tool}. {_plain(request.about)}"
@@ -89,6 +161,8 @@ def _why(request: Request) -> str:
             f"**Why you are asked:** the call ended without a known result ({_code(request.reason)}). "
             "It is never repeated on its own. Look where it would show, then answer."
         )
+    if request.kind == "question":
+        return "**Why you are asked:** the agent wants to know it, and goes on with your answer."
     rule = f" (rule {_code(request.rule)})" if request.rule else ""
     return f"**Why you are asked:** {_plain(request.reason)}{rule}"
 
@@ -100,18 +174,40 @@ def _then(request: Request, deadline: str) -> str:
         )
         return (
             f"**What happens then:** approved, it runs with exactly these values. {other}Denied, it does not run, and "
-            f"the agent is told the reason, which it may pass on. If nobody decides by {deadline}, it is denied."
+            f"the agent is told the reason, which it may pass on. {_late(request, deadline, 'it is denied')}"
         )
     if request.kind == "review":
-        other = "" if request.typed else 'With *Data* `{"answer": "…"}` your words are given instead. '
+        if not is_answer(request):
+            return (
+                "**What happens then:** approved, the graph goes on with it. "
+                'With *Data* such as `{"args": {…}}` it goes on with the values given there. '
+                f"Denied, it fails. {_late(request, deadline, 'it fails')}"
+            )
+        other = "of its type is" if request.typed else "your words are"
         return (
-            f"**What happens then:** approved, this answer is given. {other}Denied, the agent is told the reason and "
-            f"answers again. If nobody decides by {deadline}, no answer is given and the run fails."
+            "**What happens then:** approved, this answer is given. "
+            f'With *Data* `{{"answer": "…"}}` {other} given instead. Denied, the agent is told the reason and '
+            f"answers again. {_late(request, deadline, 'no answer is given and the run fails')}"
+        )
+    if request.kind == "question":
+        return (
+            "**What happens then:** the agent is told your answer. "
+            f"{_late(request, deadline, 'the agent is told that nobody answered')}"
         )
     return (
         "**What happens then:** if it happened, the agent goes on; if not, it runs now, with exactly these values; "
-        f"to give up ends the run as failed. If nobody answers by {deadline}, it is given up."
+        f"to give up ends the run as failed. {_late(request, deadline, 'it is given up')}"
     )
+
+
+def _late(request: Request, deadline: str, otherwise: str) -> str:
+    """What the deadline brings."""
+    route = request.route
+    if route and route.then == "hand over" and request.stage != "handed over":
+        otherwise = f"it is handed over to {_plain(', '.join(route.hand_to))}"
+    elif route and route.then in ("approve", "playbook"):
+        otherwise = "it is approved" if route.then == "approve" else "the agent goes on by its playbook"
+    return f"If nobody decides by {deadline}, {otherwise}."
 
 
 def _facts(args: dict[str, Json]) -> str:
@@ -120,6 +216,12 @@ def _facts(args: dict[str, Json]) -> str:
     short = [f"- {_label(name)}: {_shown(name, args[name])}" for name, text in texts.items() if len(text) <= _WIDTH]
     long = [f"{_label(name)}:\n\n{_block(text)}" for name, text in texts.items() if len(text) > _WIDTH]
     return "\n\n".join(["\n".join(short), *long])
+
+
+def _question(request: Request) -> str:
+    """What an agent asks, with its choices, counted as the updates' names count them."""
+    listed = "\n".join(f"- choice {at}: {_code(each)}" for at, each in enumerate(request.choices, 1))
+    return f"{_block(str(request.args.get('question', '')))}\n\n{listed}".rstrip()
 
 
 def _label(name: str) -> str:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from mainspring.core.canonical import Json, Value
 from mainspring.core.limits import Limit
+from mainspring.core.routes import People, Route
 from mainspring.errors import PolicyError
 
 Point = Literal["input", "tool_call", "tool_result", "output"]
@@ -78,36 +79,65 @@ class FileRef(Value):
 class Policy(Value):
     """A rule file. `deadline` is in seconds: an approval nobody gave by then is denied.
 
-    `deny_reasons` are short, public words a person may deny with. `include` are files whose rules are part of
-    this one; `tenants` gives further ones by tenant.
+    `deny_reasons` are short, public words a person may deny with, `routes` are who may decide requests, and `people`
+    who that is. `include` are files whose rules are part of this one; `tenants` gives further ones by tenant.
     """
 
     rules: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
-    deadline: float = DAY
+    deadline: float | None = None
     deny_reasons: tuple[str, ...] = ()
+    people: People = People()
+    routes: tuple[Route, ...] = ()
     include: tuple[FileRef, ...] = ()
     tenants: dict[str, FileRef] = Field(default_factory=dict[str, FileRef])
     source: str = ""
 
 
 EMPTY = Policy()
-Named = TypeVar("Named", Rule, Limit)
+Named = TypeVar("Named", Rule, Limit, Route)
 
 
 def joined(policies: Sequence[Policy]) -> Policy:
-    """The rules and limits of all; everything else is the last one's.
+    """The rules, limits, routes and people of all; everything else is the last one's that says anything of it.
+
+    The last one's routes come first.
 
     Raises:
-        PolicyError: two rules, or two limits, have one id.
+        PolicyError: two rules, limits or routes have one id, or two groups one name.
     """
     rules: dict[str, Rule] = {}
     limits: dict[str, Limit] = {}
+    routes: dict[str, Route] = {}
     for policy in policies:
         _gather("rule", rules, policy.rules)
         _gather("limit", limits, policy.limits)
-    together = {"rules": tuple(rules.values()), "limits": tuple(limits.values())}
+    for policy in reversed(policies):
+        _gather("route", routes, policy.routes)
+    together = {
+        "rules": tuple(rules.values()),
+        "limits": tuple(limits.values()),
+        "routes": tuple(routes.values()),
+        "people": People(
+            groups=_groups(policies), delegations=tuple(each for p in policies for each in p.people.delegations)
+        ),
+        "deadline": next((p.deadline for p in reversed(policies) if p.deadline), None),
+        "deny_reasons": next((p.deny_reasons for p in reversed(policies) if p.deny_reasons), ()),
+    }
     return policies[-1].model_copy(update=together) if policies else EMPTY
+
+
+def _groups(policies: Sequence[Policy]) -> dict[str, tuple[str, ...]]:
+    """The groups of all; two files may both have one, of the same people."""
+    found: dict[str, tuple[Policy, tuple[str, ...]]] = {}
+    for policy in policies:
+        for group, people in policy.people.groups.items():
+            other, others = found.setdefault(group, (policy, people))
+            if set(others) != set(people):
+                line, column = policy.people.at.get(group, (0, 0))
+                place = f"{other.source}:{other.people.at.get(group, (0, 0))[0]}"
+                raise PolicyError(policy.source, line, f"group {group!r} has other people in {place}.", column)
+    return {group: people for group, (_, people) in found.items()}
 
 
 def _gather(what: str, found: dict[str, Named], more: Iterable[Named]) -> None:

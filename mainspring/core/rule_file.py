@@ -11,7 +11,6 @@ from typing import cast, get_args
 from mainspring.core.limit_file import parse_limits
 from mainspring.core.marked_yaml import Part, Problems, ProblemsByFile, read
 from mainspring.core.policy import (
-    DAY,
     OURS,
     VERDICTS_AT,
     FileRef,
@@ -25,6 +24,7 @@ from mainspring.core.policy import (
     Way,
     joined,
 )
+from mainspring.core.route_file import parse_approvals
 from mainspring.core.spec import RuleText
 from mainspring.core.yaml_parts import (
     check_apart,
@@ -34,7 +34,6 @@ from mainspring.core.yaml_parts import (
     listed,
     one_of,
     one_or_more,
-    seconds_of,
     text_of,
     value_of,
 )
@@ -55,12 +54,10 @@ _CALLED: dict[Role, str] = {
 _SECTIONS_OF: dict[Role, tuple[str, ...]] = {
     "": _SECTIONS,
     "base": ("rules",),
-    "included": ("include", "limits", "rules"),
+    "included": ("include", "approvals", "limits", "rules"),
     "overlay": ("limits", "rules"),
 }
 _TIGHTER: tuple[Verdict, ...] = ("deny", "ask", "redact", "playbook")
-_LONGEST_BUTTON = 60
-"""Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
 
 
 def assemble(texts: Iterable[RuleText]) -> Policy:
@@ -98,7 +95,7 @@ def check_kinds(rules: Iterable[Rule], kinds: Iterable[str]) -> None:
 def parse(text: str, source: str, role: Role = "") -> Policy:
     """Read a rule file, the same text once; `source` is its name in messages.
 
-    An `included` file and an `overlay` have rules and limits only, and an overlay's rules may only make it stricter.
+    An `included` file has no tenants. An `overlay` has rules and limits only, and may only make it stricter.
 
     Raises:
         PolicyError: at the first wrong line; further mistakes follow in the same message.
@@ -109,12 +106,9 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
         raise PolicyError(source, 0, "the file is empty. Write 'rules:' and the first rule.")
     known = _SECTIONS_OF[role]
     sections = fields_of(problems, page, _CALLED[role], known)
-    approvals = fields_of(problems, sections.get("approvals"), "'approvals'", ("deadline", "deny_reasons"))
     rules = [_rule(problems, part, role) for part in items_of(problems, sections.get("rules"), "'rules'")]
     _check_rules(problems, [rule for rule in rules if rule], role)
-    deadline = _deadline(problems, approvals["deadline"]) if "deadline" in approvals else DAY
-    reasons = items_of(problems, approvals.get("deny_reasons"), "'deny_reasons'")
-    deny_reasons = [_deny_reason(problems, part) for part in reasons]
+    approvals = parse_approvals(problems, sections.get("approvals"))
     limits = parse_limits(problems, sections.get("limits"))
     include = [_file(problems, part, "a file to include") for part in one_or_more(problems, sections.get("include"))]
     tenants = _tenants(problems, sections.get("tenants"))
@@ -122,8 +116,10 @@ def parse(text: str, source: str, role: Role = "") -> Policy:
     return Policy(
         rules=tuple(filter(None, rules)),
         limits=tuple(limits),
-        deadline=deadline,
-        deny_reasons=tuple(dict.fromkeys(deny_reasons)),
+        deadline=approvals.deadline,
+        deny_reasons=approvals.deny_reasons,
+        people=approvals.people,
+        routes=approvals.routes,
         include=tuple(include),
         tenants=tenants,
         source=source,
@@ -241,15 +237,3 @@ def _trials(problems: Problems, part: Part | None, label: str) -> Iterable[Trial
                 continue
             given = {name: value_of(value) for name, value in row.value.items()}
             yield Trial(given=given, matches=key == "match", line=row.line, column=row.column)
-
-
-def _deadline(problems: Problems, part: Part) -> float:
-    words = text_of(problems, part, "'deadline'")
-    return seconds_of(problems, part, "deadline", words, such_as="'30m', '2h' or '3d'") or DAY
-
-
-def _deny_reason(problems: Problems, part: Part) -> str:
-    words = text_of(problems, part, "a reason to deny")
-    if len(words) > _LONGEST_BUTTON or not words.isprintable():
-        problems.wrong(part, f"a reason to deny becomes a button: one line of at most {_LONGEST_BUTTON} characters.")
-    return words

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from mainspring.core.limits import Limit
 from mainspring.core.marked_yaml import ProblemsByFile
 from mainspring.core.policy import Rule, Verdict
+from mainspring.core.routes import Route
 from mainspring.core.rule_file import assemble
 from mainspring.core.spec import AgentSpec
 from mainspring.errors import did_you_mean
@@ -16,7 +17,7 @@ _STRICTEST_FIRST: tuple[Verdict, ...] = ("deny", "ask", "playbook")
 
 
 def check_reach(specs: Sequence[AgentSpec]) -> None:
-    """Refuse rules and limits of shared files about a tool that no agent with this file has.
+    """Refuse rules, limits and routes of shared files about a tool that no agent with this file has.
 
     In an agent's own file they are refused when the agent is defined. A shared file may name what only some have.
 
@@ -24,12 +25,16 @@ def check_reach(specs: Sequence[AgentSpec]) -> None:
         PolicyError: at the first one; further ones follow in the same message.
     """
     tools: dict[str, set[str]] = {}
-    named: dict[tuple[str, tuple[int, int]], tuple[str, Rule | Limit]] = {}
+    named: dict[tuple[str, tuple[int, int]], tuple[str, Rule | Limit | Route]] = {}
     for spec in specs:
         for text in spec.rule_texts:
             tools.setdefault(text.source, set()).update(tool.name for tool in spec.tools)
         policy = assemble(spec.rule_texts)
-        whats: tuple[tuple[str, Iterable[Rule | Limit]], ...] = (("rule", policy.rules), ("limit", policy.limits))
+        whats: tuple[tuple[str, Iterable[Rule | Limit | Route]], ...] = (
+            ("rule", policy.rules),
+            ("limit", policy.limits),
+            ("route", policy.routes),
+        )
         for what, items in whats:
             named |= {(each.source, each.at): (what, each) for each in items if each.tool}
     files = ProblemsByFile()
@@ -55,6 +60,20 @@ def idle(specs: Iterable[AgentSpec]) -> list[tuple[Rule, str]]:
             else:
                 of_use.add((rule.source, rule.id))
     return [each for key, each in found.items() if key not in of_use]
+
+
+def strangers(specs: Iterable[AgentSpec]) -> list[tuple[Route, str, str]]:
+    """Names in routes that are neither persons nor groups, so roles or mistakes; each with a group of a like name."""
+    found: dict[tuple[str, str, str], tuple[Route, str, str]] = {}
+    for spec in specs:
+        policy = assemble(spec.rule_texts)
+        for route in policy.routes:
+            for name in (*route.who, *route.each, *route.to, *route.hand_to):
+                if "@" not in name and name not in policy.people.groups:
+                    near = did_you_mean(name, policy.people.groups)
+                    like = near if near.startswith(" Did") else ""
+                    found.setdefault((route.source, route.id, name), (route, name, like))
+    return list(found.values())
 
 
 def _idle(rule: Rule, rules: Iterable[Rule]) -> str:

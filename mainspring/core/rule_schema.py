@@ -8,10 +8,9 @@ from typing import Any, get_args
 
 from mainspring.core.limits import LimitPoint, Per
 from mainspring.core.policy import VERDICTS_AT, Point, Severity, Verdict, Way
+from mainspring.core.route_schema import approvals_schema
+from mainspring.core.schema_parts import DURATION, TEXT, TEXTS, described
 
-_TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
-_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
-_DURATION: dict[str, Any] = {"type": "string", "pattern": "^[1-9][0-9]{0,3}[smhd]$"}
 _FACTS: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
 
 RULE: dict[str, tuple[dict[str, Any], str]] = {
@@ -19,17 +18,17 @@ RULE: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "string", "pattern": "^(?!base\\.)[a-z0-9][a-z0-9_.-]{0,63}$"},
         "its name: a-z, 0-9, '-', '_', '.'; it stands on the card, in the trace and in errors",
     ),
-    "title": (_TEXT, "what it is about, in a few words"),
+    "title": (TEXT, "what it is about, in a few words"),
     "point": ({"enum": list(get_args(Point))}, "where it is asked"),
-    "tool": (_TEXT, "the tool it is about; every tool without it"),
+    "tool": (TEXT, "the tool it is about; every tool without it"),
     "when": ({"type": ["string", "boolean"]}, "a CEL expression over the facts of the point that gives true or false"),
-    "check": (_TEXT, "instead of 'when': the name of a Python function that the agent has in 'checks'"),
+    "check": (TEXT, "instead of 'when': the name of a Python function that the agent has in 'checks'"),
     "verdict": ({"enum": list(get_args(Verdict))}, "what follows where it matches"),
-    "redact": ({"anyOf": [_TEXT, _TEXTS]}, "with the verdict 'redact': the kinds to take out; all without it"),
+    "redact": ({"anyOf": [TEXT, TEXTS]}, "with the verdict 'redact': the kinds to take out; all without it"),
     "with": ({"enum": list(get_args(Way))}, "with the verdict 'redact': what stands there instead"),
-    "reason": (_TEXT, "what the approver and the model read"),
+    "reason": (TEXT, "what the approver and the model read"),
     "severity": ({"enum": list(get_args(Severity))}, "how grave a match is; 'medium' without it"),
-    "owner": (_TEXT, "who answers for it"),
+    "owner": (TEXT, "who answers for it"),
     "shadow": ({"type": "boolean"}, "true: a match is recorded, and changes nothing"),
     "tests": (
         {"type": "object", "properties": {"match": _FACTS, "miss": _FACTS}, "additionalProperties": False},
@@ -41,14 +40,14 @@ RULE: dict[str, tuple[dict[str, Any], str]] = {
 LIMIT: dict[str, tuple[dict[str, Any], str]] = {
     "id": (RULE["id"][0], "its name; it stands in the trace and in errors"),
     "point": ({"enum": list(get_args(LimitPoint))}, "what is counted: runs let in, calls of tools, or of models"),
-    "tool": (_TEXT, "the tool it is about; every tool without it"),
+    "tool": (TEXT, "the tool it is about; every tool without it"),
     "per": (
         {"type": "array", "items": {"enum": list(get_args(Per))}},
         "what is counted apart; nothing without it",
     ),
     "at_most": ({"type": "integer", "minimum": 1, "maximum": 999999}, "how many there may be"),
-    "every": (_DURATION, "in which time; the window moves"),
-    "reason": (_TEXT, "what whoever has to wait is told; when there is room again follows"),
+    "every": (DURATION, "in which time; the window moves"),
+    "reason": (TEXT, "what whoever has to wait is told; when there is room again follows"),
 }
 """Every key of a limit: its form, and what it is in words."""
 
@@ -69,14 +68,14 @@ _FITS: list[dict[str, Any]] = [
 
 def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[str, Any]:
     """The schema; with the names of tools and kinds of finds, where these are known."""
-    rule: dict[str, Any] = {name: {**form, "description": words} for name, (form, words) in RULE.items()}
+    rule = described(RULE)
     if known := sorted(tools):
         rule["tool"] = {"enum": known, "description": RULE["tool"][1]}
     if found := sorted(kinds):
         one = {"enum": found}
         rule["redact"] = {"anyOf": [one, {"type": "array", "items": one}], "description": RULE["redact"][1]}
     verdicts = [_if("point", point, "verdict", allowed) for point, allowed in VERDICTS_AT.items()]
-    limit = {name: {**form, "description": words} for name, (form, words) in LIMIT.items()}
+    limit = described(LIMIT)
     if known:
         limit["tool"] = {"enum": known, "description": LIMIT["tool"][1]}
     return {
@@ -85,20 +84,13 @@ def rule_schema(tools: Iterable[str] = (), kinds: Iterable[str] = ()) -> dict[st
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "include": {"anyOf": [_TEXT, _TEXTS], "description": "rule files that are part of this one"},
+            "include": {"anyOf": [TEXT, TEXTS], "description": "rule files that are part of this one"},
             "tenants": {
                 "type": "object",
-                "additionalProperties": _TEXT,
+                "additionalProperties": TEXT,
                 "description": "a further rule file by tenant, which may only make it stricter",
             },
-            "approvals": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "deadline": {**_DURATION, "description": "after it, what nobody approved is denied"},
-                    "deny_reasons": {**_TEXTS, "description": "buttons for the approver; at most 60 characters each"},
-                },
-            },
+            "approvals": approvals_schema(known),
             "limits": {
                 "type": "array",
                 "items": {

@@ -17,6 +17,7 @@ from mainspring.core.cel import CelError, Expression, Kind, plain_facts
 from mainspring.core.facts import Facts, at, made, of_tool
 from mainspring.core.marked_yaml import Problems, ProblemsByFile
 from mainspring.core.policy import Point, Policy, Rule, Verdict
+from mainspring.core.routes import Route
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import did_you_mean
 
@@ -90,6 +91,7 @@ class Judge:
                 condition is not CEL; further mistakes follow in the same message.
         """
         self.limits = policy.limits
+        self.people = policy.people
         self._tools = {tool.name: tool for tool in tools}
         problems = ProblemsByFile()
         compiled: list[_Compiled] = []
@@ -105,6 +107,11 @@ class Judge:
                 compiled.append(_Compiled(rule, None))
             elif expression := _compile(place, rule, self._tools.get(rule.tool)):
                 compiled.append(_Compiled(rule, expression))
+        self._routes = [
+            (each, made)
+            for each in policy.routes
+            if (made := self._compiled_route(problems, each, policy.source, agent))
+        ]
         problems.close()
         self._groups = dict(self._grouped(compiled))
         self._has_own_rule = {c.rule.tool for c in compiled if c.rule.tool and _says_who_may(c.rule)}
@@ -134,9 +141,22 @@ class Judge:
         matching = self._matching(point, facts, checked or {})
         return tuple(rule for rule, _ in matching if rule.verdict == "redact" and not rule.shadow)
 
+    def route(self, point: Point, facts: Facts) -> Route | None:
+        """The first route that holds for a request; one that cannot be evaluated holds. Never raises."""
+        fitting = [each for each in self._routes if each[0].point == point and each[0].tool in ("", facts.tool)]
+        values = plain_facts(made(facts, frozenset[str]().union(*(each[1].reads for each in fitting))))
+        for route, condition in fitting:
+            try:
+                if condition.holds(values):
+                    return route
+            except CelError:
+                return route
+        return None
+
     def reads(self, point: Point, tool: str = "") -> frozenset[str]:
-        """Which facts the rules read at a point, for calls of a tool."""
-        return self._group(point, tool).reads
+        """Which facts the rules and routes read at a point, for calls of a tool."""
+        routes = (c.reads for route, c in self._routes if route.point == point and route.tool in ("", tool))
+        return self._group(point, tool).reads.union(*routes)
 
     def checks(self, point: Point, tool: str = "") -> frozenset[str]:
         """Which Python functions the rules name at a point, for calls of a tool."""
@@ -149,6 +169,26 @@ class Judge:
     def rules(self, point: Point, tool: str = "") -> tuple[Rule, ...]:
         """The rules that are asked at a point, for calls of a tool."""
         return tuple(each.rule for each in self._group(point, tool).rules)
+
+    def _compiled_route(self, problems: ProblemsByFile, route: Route, own: str, agent: str) -> Expression | None:
+        """The condition of a route; none where it is wrong, or for a tool that this agent does not have."""
+        if route.tool and route.tool not in self._tools:
+            if route.source == own:  # others are shared by agents that have it and agents that do not
+                suggestion = did_you_mean(route.tool, self._tools)
+                problem = f"route {route.id!r}: agent {agent!r} has no tool {route.tool!r}.{suggestion}"
+                problems[route.source].wrong(route.at, problem)
+            return None
+        rule = Rule(
+            id=route.id,
+            point="output" if route.point == "output" else "tool_call",
+            tool=route.tool,
+            when=route.when,
+            verdict="ask",
+            reason="",
+            when_at=route.when_at,
+            is_literal=route.is_literal,
+        )
+        return _compile(problems[route.source], rule, self._tools.get(route.tool), "route")
 
     def _group(self, point: Point, tool: str) -> _Group:
         return self._groups.get((point, tool)) or self._groups[point, ""]
@@ -260,7 +300,7 @@ def _check_name(problems: Problems, rule: Rule, checks: Iterable[str] | None) ->
         problems.wrong(rule.when_at, f"rule {rule.id!r}: there is no Python function {rule.check!r}.{suggestion}")
 
 
-def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None) -> Expression | None:
+def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None, what: str = "rule") -> Expression | None:
     variables = _variables(rule.point, tool)
     try:
         return Expression(rule.when, variables, want=["bool"])
@@ -271,7 +311,7 @@ def _compile(problems: Problems, rule: Rule, tool: ToolSpec | None) -> Expressio
             line, column = line + int(place[1]) - 1, column + int(place[2]) - 1
         problem = str(error)[place.end() if place else 0 :]
         said = _unknown_name(problem, variables, tool) or f"{_in_words(problem)}."
-        problems.wrong((line, column), f"rule {rule.id!r}: {said}")
+        problems.wrong((line, column), f"{what} {rule.id!r}: {said}")
         return None
 
 

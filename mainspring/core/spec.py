@@ -3,6 +3,7 @@
 from typing import Literal
 
 from mainspring.core.canonical import Json, Value
+from mainspring.core.routes import Route
 
 Effect = Literal["read", "idempotent", "once"]
 Mode = Literal["step", "turn", "fast"]
@@ -16,7 +17,7 @@ class ToolSpec(Value):
 
     `agent` names the agent that answers, where the tool is another agent. `mode` overrides the agent's. `returns` and
     `accepts` are labels (`core.labels`): of its results, and of what its arguments may be made of without a person.
-    `opens`: it is given what tokens in its arguments stand for.
+    `opens`: it is given what tokens in its arguments stand for. `asks`: a person answers it, and nothing is run.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ToolSpec(Value):
     returns: str = ""
     accepts: str = ""
     opens: bool = False
+    asks: bool = False
 
 
 PLAYBOOK = "playbook"
@@ -51,7 +53,7 @@ class AgentSpec(Value):
 
     `base` is the text of the rules that every agent has, as they were then; `parts` are the files that the rules
     include, and those of the run's tenant. `input` is the label of what the user says; `cleared` the most secret that
-    its models may be given.
+    its models may be given. `routes` are those of its requests to people.
 
     `deadline` (seconds) and `deny_reasons` are the rule file's settings for approvals. `context` is how many
     tokens the model may be given (0: as many as its window has). A field that is not recorded has the meaning it
@@ -79,6 +81,7 @@ class AgentSpec(Value):
     parts: tuple[RuleText, ...] = ()
     input: str = ""
     cleared: str = ""
+    routes: tuple[Route, ...] = ()
 
     @property
     def rule_texts(self) -> tuple[RuleText, ...]:

@@ -9,7 +9,7 @@ the old one until no run needs that any more.
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from mainspring.core.approvals import Decision, Kind, Permit, grant
+from mainspring.core.approvals import Decision, Kind, Permit, Routed, grant
 from mainspring.core.canonical import Json, Record, Value, canonical, digest
 from mainspring.core.ledger import Entry, Head, make_item
 from mainspring.core.messages import Message, Status
@@ -18,7 +18,7 @@ from mainspring.errors import MainspringError
 REPAIRS = 2
 """How often in a row a model may be shown its own malformed call or answer before the run fails."""
 
-Verdict = Literal["allow", "deny", "ask", "malformed"]
+Verdict = Literal["allow", "deny", "ask", "question", "malformed"]
 
 
 class CallVerdict(Record):
@@ -26,7 +26,8 @@ class CallVerdict(Record):
 
     `args_digest` is over the arguments as parsed; `matched` names every rule that matched. `label` is that of what the
     arguments were made of, where another agent is to read them ("": as what a user says).
-    `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how.
+    `malformed` means that the arguments do not fit the schema (or the tool is unknown): `reason` says how. `question`
+    is a call by which the agent asks a person. `routed` is the route that the request goes.
     """
 
     id: str = ""
@@ -37,6 +38,7 @@ class CallVerdict(Record):
     reason: str = ""
     matched: tuple[str, ...] = ()
     label: str = ""
+    routed: Routed | None = None
 
 
 class Call(Value):
@@ -199,7 +201,7 @@ class Finish(Value):
 class Fail(Value):
     """The run cannot go on; `kind` is the error's type and `reason` says what to do."""
 
-    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome", "ContextFull", "NotReviewed"]
+    kind: Literal["StepLimit", "MalformedReply", "UnknownOutcome", "ContextFull", "NotReviewed", "Stopped"]
     reason: str
 
 
@@ -311,6 +313,8 @@ def _dispatch(turn: Turn, verdicts: tuple[CallVerdict, ...]) -> Move:
             call = _permitted(call)
         elif verdict.verdict == "ask":
             commands.append(AskPerson(step=name, index=index, kind="approval", verdict=verdict, reason=verdict.reason))
+        elif verdict.verdict == "question":
+            commands.append(AskPerson(step=name, index=index, kind="question", verdict=verdict, reason=verdict.reason))
         else:
             status: Status = "denied" if verdict.verdict == "deny" else "error"
             call = _with_answer(call, _answer(turn, call, verdict.reason, status))
@@ -333,22 +337,39 @@ def _uncertain(turn: Turn, event: Uncertain) -> Move:
 
 
 def _decided(turn: Turn, event: Decided) -> Move:
+    decision = event.decision
+    if decision.choice in ("stop", "give up"):
+        kind = "Stopped" if decision.choice == "stop" else "UnknownOutcome"
+        return _with(turn, answer="", review=None), (Fail(kind=kind, reason=decision.reason),)
+    if decision.choice == "playbook" and turn.has_book:
+        turn = _with(turn, by_book=True, replies=0)
     if turn.review:
-        return _reviewed(turn, event.decision)
-    call, decision = _call(turn, event.step), event.decision
+        return _reviewed(turn, decision)
+    call = _call(turn, event.step)
     if decision.choice in ("approve", "not happened"):
-        if decision.args is not None:
-            told = f"A person changed what {call.verdict.tool} is called with, to {canonical(decision.args)}"
-            turn = _with(turn, notes=(*turn.notes, _entry(turn, Message(role="note", text=told))))
-            call = call.model_copy(update={"args": decision.args})
-        calls = tuple(_permitted(call) if each.step == call.step else each for each in turn.calls)
-        return _with(turn, calls=calls), (_run(turn, call, _permit(turn, call, decision)),)
-    if decision.choice in ("deny", "expired"):
-        return _end_call(turn, call.step, _answer(turn, call, decision.reason, "denied"))
+        return _let_go(turn, call, decision)
+    if decision.choice == "take over":
+        told = f"A person took over, and answered in your place: {decision.answer}"
+        notes = (*turn.notes, _entry(turn, Message(role="note", text=told)))
+        return _with(turn, notes=notes), (Finish(text=decision.answer),)
+    return _end_call(turn, call.step, _answer(turn, call, *_said(decision)))
+
+
+def _said(decision: Decision) -> tuple[str, Status]:
+    """What the model reads in the place of a result."""
     if decision.choice == "happened":
-        text = '{"happened":true,"note":"A person confirmed that this took effect."}'
-        return _end_call(turn, call.step, _answer(turn, call, text, "ok"))
-    return turn, (Fail(kind="UnknownOutcome", reason=decision.reason),)
+        return '{"happened":true,"note":"A person confirmed that this took effect."}', "ok"
+    return (canonical(decision.answer), "ok") if decision.choice == "answer" else (decision.reason, "denied")
+
+
+def _let_go(turn: Turn, call: Call, decision: Decision) -> Move:
+    """Run a call with a person's leave, or again since it did not happen."""
+    if decision.args is not None:
+        told = f"A person changed what {call.verdict.tool} is called with, to {canonical(decision.args)}"
+        turn = _with(turn, notes=(*turn.notes, _entry(turn, Message(role="note", text=told))))
+        call = call.model_copy(update={"args": decision.args})
+    calls = tuple(_permitted(call) if each.step == call.step else each for each in turn.calls)
+    return _with(turn, calls=calls), (_run(turn, call, _permit(turn, call, decision)),)
 
 
 def _reviewed(turn: Turn, decision: Decision) -> Move:
@@ -359,7 +380,7 @@ def _reviewed(turn: Turn, decision: Decision) -> Move:
         told = f"A person gave another answer than yours: {decision.answer}"
         notes = (*turn.notes, _entry(turn, Message(role="note", text=told)))
         return _with(turn, notes=notes), (Finish(text=decision.answer),)
-    if decision.choice == "deny":
+    if decision.choice in ("deny", "playbook"):
         told = f"A person did not let your answer be given: {decision.reason} Answer again."
         return _ask_model(_with(turn, new=(_entry(turn, Message(role="note", text=told)),)))
     return turn, (Fail(kind="NotReviewed", reason=decision.reason),)
@@ -443,5 +464,9 @@ _TABLE: Mapping[type[Event], Handler] = {
     Uncertain: _uncertain,
     Decided: _decided,
 }
-TABLES: Mapping[int, Mapping[type[Event], Handler]] = {1: {**_TABLE, Replied: _replied_unseen}, 2: _TABLE}
-CURRENT = 2
+TABLES: Mapping[int, Mapping[type[Event], Handler]] = {
+    1: {**_TABLE, Replied: _replied_unseen},
+    2: _TABLE,
+    3: _TABLE,  # questions, and decisions that end more than their call: a release with 2 has never heard of them
+}
+CURRENT = 3

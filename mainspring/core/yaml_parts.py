@@ -67,9 +67,15 @@ def check_apart(problems: Problems, what: str, items: Sequence[tuple[str, tuple[
 
 def seconds_of(problems: Problems, part: Part, what: str, words: str, such_as: str) -> int:
     """A time such as `30m` in seconds; 0 where it is none. That it is a text is noted elsewhere."""
-    found = _TIME.fullmatch(words)
-    if words and not found:
+    seconds = read_time(words)
+    if words and not seconds:
         problems.wrong(part, f"{what} is {words!r}, but must be a number and a unit, such as {such_as}.")
+    return seconds
+
+
+def read_time(words: str) -> int:
+    """A time such as `30m` in seconds; 0 where it is none."""
+    found = _TIME.fullmatch(words)
     return int(found[1]) * _UNITS[found[2]] if found else 0
 
 

@@ -6,6 +6,7 @@ agent's name and the fix. Files (instructions, rules, playbook) are read then to
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Protocol, cast
@@ -18,12 +19,13 @@ from mainspring.core.facts import Facts
 from mainspring.core.labels import FROM_USER, Label, join, read_label
 from mainspring.core.playbook import Table
 from mainspring.core.playbook import parse as parse_playbook
+from mainspring.core.routes import People
 from mainspring.core.spec import AgentSpec, Mode, Shortening, ToolSpec
 from mainspring.core.tool import Context, Tool, in_words, tool
 from mainspring.definitions.checking import check_choices, check_numbers, checked_name, checked_returns, is_model
 from mainspring.definitions.files import is_file, place_of_caller, read
 from mainspring.definitions.rule_files import RuleFiles
-from mainspring.errors import DefinitionError, ToolError
+from mainspring.errors import DefinitionError, ToolError, did_you_mean
 
 ResultT = TypeVar("ResultT", default=str)
 
@@ -135,6 +137,11 @@ class Agent(Generic[ResultT]):
         spec = self._rules.for_tenant(self._spec, tenant)
         return spec if self.model else spec.model_copy(update={"models": (default_model,)})
 
+    @property
+    def people(self) -> People:
+        """Who belongs to which group, and who decides for whom, as its rule files say now."""
+        return self._rules.people
+
     def tenants(self) -> Iterable[str]:
         """The tenants that have rules of their own."""
         return self._rules.tenants
@@ -160,6 +167,7 @@ class Graph:
         tools: every tool that a node uses itself.
         rules: path of the rule file for these tools.
         checks: Python functions that its rules name.
+        review: nodes whose result a person looks at, and may change, before the graph goes on with it.
 
     Raises:
         DefinitionError: the definition is wrong; it names the graph and the fix.
@@ -175,6 +183,7 @@ class Graph:
         tools: Sequence[Tool] = (),
         rules: str | Path = "",
         checks: Sequence[Callable[[Facts], Any]] = (),
+        review: Sequence[str] = (),
     ) -> None:
         """Read the rule file and check the parts."""
         near = place_of_caller()
@@ -188,7 +197,11 @@ class Graph:
             graph.compile()  # what LangGraph finds wrong (an edge to nowhere, no start) is found now, not in a run
         except ValueError as error:
             raise DefinitionError(f"graph {name!r}: {error}") from None
+        for node in review:
+            if node not in graph.nodes:
+                raise DefinitionError(f"graph {name!r}: there is no node {node!r}.{did_you_mean(node, graph.nodes)}")
         self.graph = graph
+        self.review = frozenset(review)
         self.agents = tuple(agents)
         self.tools = tuple(tools)
         _check_tools(f"graph {name!r}", tools)
@@ -212,6 +225,11 @@ class Graph:
     def spec(self, tenant: str = "") -> AgentSpec:
         """The graph's own tools and rules, in the shape of an agent without a model, with a tenant's own rules."""
         return self._rules.for_tenant(self._spec, tenant)
+
+    @property
+    def people(self) -> People:
+        """Who belongs to which group, and who decides for whom, as its rule files say now."""
+        return self._rules.people
 
     def tenants(self) -> Iterable[str]:
         """The tenants that have rules of their own."""
@@ -274,6 +292,21 @@ async def remember(note: str, context: Context) -> str:
     """
     await context.remember(note)
     return "noted"
+
+
+@tool(effect="read", name="ask_human", returns="trusted", accepts="external")
+async def _ask_human(question: str, choices: list[str] | None = None) -> str:  # noqa: ARG001 - a person reads them
+    """Ask a person at the desk, and wait for their answer. For what no tool and no text tells you.
+
+    Args:
+        question: one question that can be answered in a few words.
+        choices: the answers to choose from, if there are only some.
+    """
+    raise ToolError("Only a person answers this.")
+
+
+ask_human = replace(_ask_human, spec=_ask_human.spec.model_copy(update={"asks": True}))
+"""The tool by which an agent asks a person: a request of the kind `question`, and the answer as its result."""
 
 
 def _stage(verb: str) -> Stage:

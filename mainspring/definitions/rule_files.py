@@ -8,7 +8,8 @@ from mainspring.core import base_rules
 from mainspring.core.facts import Facts
 from mainspring.core.limit_file import check_tools
 from mainspring.core.marked_yaml import Problems
-from mainspring.core.policy import EMPTY, FileRef, Policy, Role, Rule
+from mainspring.core.policy import DAY, EMPTY, FileRef, Policy, Role, Rule, joined
+from mainspring.core.routes import Route
 from mainspring.core.rule_file import assemble, parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import AgentSpec, RuleText
@@ -33,11 +34,14 @@ class RuleFiles:
         self._parts = tuple(self._included(self._policy, (str(path),)))
         tenants = self._policy.tenants.items()
         self._overlays = {tenant: self._read(each, str(path), "overlay") for tenant, each in tenants}
+        joint = joined([*(parse(each.text, each.source, each.role) for each in self._parts), self._policy])
+        self.people = joint.people
         self.fields: dict[str, Any] = {
             "rules": own,
             "rules_source": str(path),
-            "deadline": self._policy.deadline,
-            "deny_reasons": self._policy.deny_reasons,
+            "deadline": joint.deadline or DAY,
+            "deny_reasons": joint.deny_reasons,
+            "routes": joint.routes,
             "base": base_rules.TEXT,
             "parts": self._parts,
         }
@@ -99,6 +103,9 @@ def _refuse_idle(policy: Policy, spec: AgentSpec) -> None:
     for rule in policy.rules:
         if why := _idle(rule, spec, agents):
             raise PolicyError(rule.source, rule.at[0], f"rule {rule.id!r}: {why}", rule.at[1])
+    for route in policy.routes:
+        if route.source == policy.source and (why := _idle_route(route, spec)):  # others are shared
+            raise PolicyError(route.source, route.at[0], f"route {route.id!r}: {why}", route.at[1])
     for limit in policy.limits:
         if limit.tool in agents:
             why = f"{limit.tool!r} is an agent, whose own calls are limited. Drop 'tool', or limit these."
@@ -117,6 +124,14 @@ def _idle(rule: Rule, spec: AgentSpec, agents: Collection[str]) -> str:
         and (rule.point == "output" or (rule.verdict == "redact" and rule.point != "tool_result"))
     ):
         return f"{spec.name!r} is a graph: what its agents read and answer is for their own rules."
+    return ""
+
+
+def _idle_route(route: Route, spec: AgentSpec) -> str:
+    if route.then == "playbook" and not spec.playbook:
+        return f"{spec.name!r} has no playbook that could go on."
+    if not spec.instructions and route.point == "output" and (route.when != "true" or route.hours):
+        return f"{spec.name!r} is a graph: what its nodes give is not judged. Drop 'when' and 'hours'."
     return ""
 
 

@@ -1,46 +1,69 @@
-"""Workflow side. Requests that wait for a person: handlers, card, deadline, search attribute.
+"""Workflow side. Requests that wait for a person: handlers, card, moments, search attributes.
 
 For each request, updates are set at run time whose names say what they do, so that the stock Web UI
 needs no JSON; they are gone once it is decided, and `refuse_late` answers clicks that come after.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from mainspring.contracts import names
 from mainspring.contracts.carried import Carried, Questions, Settled
 from mainspring.core import card
-from mainspring.core.approvals import Choice, Decision, Kind, Request, changed, choices, settled
-from mainspring.core.canonical import Json
+from mainspring.core.approvals import (
+    OWN_WORDS,
+    Choice,
+    Decision,
+    Identity,
+    Kind,
+    Request,
+    Vote,
+    binding,
+    changed,
+    choices,
+    is_answer,
+    settled,
+    told,
+)
+from mainspring.core.canonical import Json, canonical, digest
+from mainspring.core.deciding import counted, deciders, dropped, is_enough, missing, next_moment, passed, why_not
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
+from mainspring.durable.asking import new_request
+from mainspring.durable.deciders import identify, lean, sentence, tell
 from mainspring.durable.failures import failure
-from mainspring.durable.fitting import misfit
+from mainspring.durable.forms import answer_of, check_form, edited, read_form, reason_of
 from mainspring.durable.updates import Updates
 
 _WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
-_FIELDS = ("request", "comment", "answer", "args")
+_DECIDERS = SearchAttributeKey.for_keyword_list(names.DECIDERS)
+_DUE = SearchAttributeKey.for_datetime(names.DUE)
 _REMEMBERED = 100
 """How many decided requests are carried along, to answer late clicks in words."""
+_LISTED = 20
+"""How many names of deciders the list of runs knows of one."""
+_LAST_WORDS = timedelta(seconds=10)
+"""How long a run that ends waits until people are told what was decided."""
 
 
 class Approvals:
-    """All requests of one run. `indexed` is whether the server knows our search attribute."""
+    """All requests of one run."""
 
     def __init__(self, updates: Updates) -> None:
         """Nothing is asked yet."""
         self._updates = updates
         self._paused = self._is_session = False
-        self._indexed = False
-        self._asked_with = self._asked_by = ""
-        self._asked = 0
+        self._carried: Carried | None = None
+        self._asked = self._checked = 0
         self._open: dict[str, Request] = {}
         self._settled: dict[str, tuple[Request, Decision]] = {}
         self._untold: dict[tuple[str, Kind], Decision] = {}
+        self._telling: dict[str, asyncio.Task[None]] = {}
 
     @property
     def waiting(self) -> list[Request]:
@@ -52,21 +75,24 @@ class Approvals:
         """Whether a person was asked anything in this execution."""
         return bool(self._open or self._settled)
 
-    def restore(self, questions: Questions) -> None:
-        """Take up the requests of the execution before, each with its number and deadline."""
-        self._asked = questions.asked
+    def restore(self, carried: Carried) -> None:
+        """Take up the requests of the execution before, each with its number and deadline: updates come at once."""
+        questions, self._carried = carried.questions, carried
+        self._paused, self._is_session = carried.paused, carried.given.input is None
+        self._asked, self._checked = questions.asked, questions.checked
         self._settled = {each.request.id: (each.request, each.decision) for each in questions.settled}
         self._untold = {(each.request.step, each.request.kind): each.decision for each in questions.fresh}
+        first = workflow.info().first_execution_run_id
         for request in questions.open:
-            self._offer(request)
+            bound = request.binding or binding(first, request.id, request.args_digest)  # of before there were any
+            self._offer(request.model_copy(update={"binding": bound}))
 
     def show_for(self, carried: Carried) -> None:
         """Show what waits on the run's page, with what the run was given."""
-        self._indexed = carried.indexed
-        self._asked_with, self._asked_by = carried.given.input or "", carried.given.user
+        self._carried = carried
         self._paused = self._paused or carried.paused
         self._is_session = carried.given.input is None
-        if self._open:
+        if self._open or carried.questions.open:
             self._show()
         self._describe()
 
@@ -78,11 +104,12 @@ class Approvals:
     def carried(self) -> Questions:
         """The requests as they stand now, for the next execution."""
         settled = tuple(
-            Settled(request=_lean(request), decision=decision) for request, decision in self._settled.values()
+            Settled(request=lean(request), decision=decision) for request, decision in self._settled.values()
         )
         untold = {decision.request for decision in self._untold.values()}
         return Questions(
             asked=self._asked,
+            checked=self._checked,
             open=tuple(self._open.values()),
             settled=settled[-_REMEMBERED:],
             fresh=tuple(each for each in settled if each.request.id in untold),
@@ -105,109 +132,206 @@ class Approvals:
         """
         if (step, kind) in self._untold:
             return self._untold[step, kind]
-        request = self._about(step, kind) or self._new(kind, agent, step, verdict, args, reason, editable)
-        number = request.id
-        left = max(0.0, round(request.deadline - workflow.time(), 3))
-        try:
-            await workflow.wait_condition(
-                lambda: number in self._settled,
-                timeout=timedelta(seconds=left),
-                timeout_summary=f"waiting for a person: {request.tool} (request {number}, step {step})",
+        request = next((each for each in self._open.values() if (each.step, each.kind) == (step, kind)), None)
+        if request is None:
+            self._asked += 1
+            now, first = workflow.time(), workflow.info().first_execution_run_id
+            request = new_request(
+                str(self._asked), kind, agent, step, verdict, args, reason, now=now, first=first, editable=editable
             )
-        except TimeoutError:
-            if number not in self._settled:
-                self._expire(request)
+            self._offer(request)
+            self._show()
+        try:
+            while request.id not in self._settled:
+                self._tell(self._open[request.id])
+                await self._wait(self._open[request.id])
         except BaseException:  # the run is cancelled, or has failed elsewhere: there is nothing left to decide
-            if number not in self._settled:
+            if request.id not in self._settled:
                 self._close(request)
             raise
-        return self._settled[number][1]
+        return self._settled[request.id][1]
 
     def told(self, step: str, kind: Kind) -> None:
         """The call that asked has taken the decision in; until then it is carried along."""
         self._untold.pop((step, kind), None)
 
-    def _about(self, step: str, kind: Kind) -> Request | None:
-        return next((each for each in self._open.values() if (each.step, each.kind) == (step, kind)), None)
+    async def last_words(self) -> None:
+        """Wait a moment until people have been told: the run, or this execution of it, is about to end."""
+        if self._telling:
+            await workflow.wait(list(self._telling.values()), timeout=_LAST_WORDS.total_seconds())
+        for task in self._telling.values():
+            task.cancel()
 
-    def _new(  # noqa: PLR0917 - likewise
-        self,
-        kind: Kind,
-        agent: AgentSpec,
-        step: str,
-        verdict: CallVerdict,
-        args: dict[str, Json],
-        reason: str,
-        editable: bool,
-    ) -> Request:
-        self._asked += 1
-        tool = agent.tool(verdict.tool)
-        now = workflow.time()
-        request = Request(
-            id=str(self._asked),
-            kind=kind,
-            step=step,
-            agent=agent.name,
-            tool=verdict.tool,
-            about=tool.description.partition("\n\n")[0] if tool else "",
-            args=args,
-            args_digest=verdict.args_digest,
-            rule=verdict.rule,
-            reason=reason,
-            asked=now,
-            deadline=now + agent.deadline,
-            deny_reasons=agent.deny_reasons,
-            typed=kind == "review" and agent.result_schema is not None,
-            input_schema=tool.input_schema if tool and editable and kind == "approval" else {},
-        )
-        self._offer(request)
-        self._show()
-        return request
+    async def _wait(self, request: Request) -> None:
+        """Until it is decided, its moments are changed, or the next of them has come."""
+        at, moment = next_moment(request)
+
+        def is_over() -> bool:
+            return request.id in self._settled or next_moment(self._open[request.id]) != (at, moment)
+
+        left = max(0.0, round(at - workflow.time(), 3))
+        what = f"waiting for a person: {request.tool} (request {request.id}, step {request.step})"
+        then = {"remind": ", then a reminder", "escalate": ", then it is escalated", "deadline": ""}[moment]
+        try:
+            await workflow.wait_condition(is_over, timeout=timedelta(seconds=left), timeout_summary=what + then)
+        except TimeoutError:
+            if not is_over():
+                self._pass(self._open[request.id])
+
+    def _pass(self, request: Request) -> None:
+        """A moment has come."""
+        after = passed(request, next_moment(request).moment, workflow.time())
+        if isinstance(after, Request):
+            self._change(after.model_copy(update={"told": ""}))  # also where it is not the first of its kind
+            return
+        late = {
+            "approval": f"Nobody decided in time, so {request.tool} was not allowed.",
+            "question": "Nobody answered in time.",
+            "review": f"Nobody reviewed the answer of agent {request.agent!r} in time, so it is not given.",
+            "outcome": f"Nobody said in time whether {request.tool} took effect, so its outcome is not known.",
+        }[request.kind]
+        reason = "Nobody decided in time, and then the policy approves." if after == "approve" else late
+        self._settle(request, Decision(request=request.id, choice=after, reason=reason))
 
     def _offer(self, request: Request) -> None:
         """Have the request open, with an update for each thing a person may say."""
         self._open[request.id] = request
         for name, (choice, said) in choices(request).items():
-            handle, validate = self._handlers(request.id, choice, said)
+            handle, validate = self._handlers(request.id, choice, said, wordy=name.endswith(OWN_WORDS))
             _set_handler(name, handle, validate)
 
-    def decide(self, number: str, choice: Choice, said: str, form: Any) -> str:
-        """Take a decision; gives the sentence the person reads."""
-        self.check(number, choice, form)
-        comment = str(cast("dict[str, Any]", form).get("comment") or "") if isinstance(form, dict) else ""
-        tool = self._open[number].tool
-        reason = ". ".join(part for part in (said if said != "no reason given" else "", comment) if part)
-        if choice == "deny":
-            denied = (
-                "did not say why" if self._open[number].kind == "review" else "denied this call without giving a reason"
-            )
-            reason = reason or f"A person {denied}."
-        elif choice == "give up":
-            reason = f"A person gave up on {tool}, whose outcome is not known" + (f": {reason}" if reason else ".")
-        update = workflow.current_update_info()
-        answer = cast("dict[str, Any]", form).get("answer") if choice == "approve" and isinstance(form, dict) else ""
-        args = _edited(self._open[number], choice, form)
-        edit = changed(self._open[number].args, args) if args else ""
-        self._settle(self._open[number], choice, reason, update.id if update else "", answer or "", args)
-        other = ", with another answer" if answer else f", changed ({edit})" if edit else ""
-        return f"Request {number} ({tool}): {choice}{other}. Recorded."
+    def _change(self, request: Request) -> None:
+        self._open[request.id] = request
+        self._show()
 
-    def check(self, number: str, choice: Choice, form: Any) -> None:
-        """Refuse a decision that does not fit, in words.
+    async def decide(self, number: str, choice: Choice, said: str, form: Any) -> str:
+        """Take what a person says to a request; gives the sentence they read.
+
+        Raises:
+            ApplicationError: NotAccepted; nothing is changed.
+        """
+        given = read_form(form, choice, said)
+        request = self._must_be_open(number, given)
+        identity = await self._who(request, choice, given)
+        if identity:
+            request = self._still(request, given, identity)
+        reason = reason_of(request, choice, said, given)
+        after = self._edited(request, edited(request, choice, given))
+        if identity:
+            update = workflow.current_update_info()
+            vote = Vote(identity=identity, choice=choice, update=update.id if update else "", at=workflow.time())
+            after = counted(after, vote)
+            if not is_enough(after):
+                self._change(after)
+                return _so_far(after)
+        return self._decided(request, after, choice, reason, answer_of(given))
+
+    def _still(self, before: Request, given: dict[str, Json], identity: Identity) -> Request:
+        """The request after it was looked into who decides: somebody may have been faster.
+
+        Raises:
+            ApplicationError: NotAccepted, where it is not what they said something to any more, or they have meanwhile.
+        """
+        request = self._must_be_open(before.id, given)
+        if (request.binding, request.route) != (before.binding, before.route):
+            raise failure("NotAccepted", f"Request {request.id} was changed meanwhile. Look at it again, then decide.")
+        user = self._carried.given.user if self._carried else ""
+        if refused := why_not(request, identity, user):
+            raise failure("NotAccepted", sentence(refused))
+        return request
+
+    def _decided(self, request: Request, after: Request, choice: Choice, reason: str, answer: str) -> str:
+        update = workflow.current_update_info()
+        is_review = is_answer(request)
+        other = after.args if after.proposed is not None else None
+        if is_review and other and choice == "approve":
+            answer, other = str(other["answer"]), None
+        decision = Decision(
+            request=request.id,
+            choice=choice,
+            reason=reason,
+            update=update.id if update else "",
+            answer=answer,
+            args=other,
+            votes=after.votes,
+        )
+        edit = changed(after.proposed or {}, other) if other and choice == "approve" else ""
+        self._settle(after, decision)
+        more = ", with another answer" if is_review and answer else f", changed ({edit})" if edit else ""
+        return f"Request {request.id} ({request.tool}): {choice}{more}. Recorded."
+
+    def _edited(self, request: Request, args: dict[str, Json]) -> Request:
+        """The request with other arguments; whoever agreed to those before agreed to something else."""
+        if args == request.args:
+            return request
+        proposed = request.args if request.proposed is None else request.proposed
+        made = digest(canonical(args), self._carried.run.key if self._carried else "")
+        bound = binding(workflow.info().first_execution_run_id, request.id, made)
+        change = {"args": args, "proposed": proposed, "args_digest": made, "binding": bound}
+        return dropped(request).model_copy(update=change)
+
+    async def _who(self, request: Request, choice: str, given: dict[str, Json]) -> Identity | None:
+        """Who decides, where that is asked or said.
+
+        Raises:
+            ApplicationError: NotAccepted, where they may not.
+        """
+        if not (request.route or given.get("token")):
+            return None
+        self._checked += 1
+        of = self._carried.given if self._carried else None
+        step, tenant, user = f"identify-{self._checked}", of.tenant if of else "", of.user if of else ""
+        return await identify(request, choice, given, step, tenant=tenant, user=user)
+
+    async def reschedule(self, form: Any, moments: dict[str, float]) -> str:
+        """Move the moments of a request, each to as many seconds from now; gives the sentence the person reads.
+
+        Raises:
+            ApplicationError: NotAccepted; nothing is changed.
+        """
+        number = self.number_in(form, names.RESCHEDULE)
+        request = self._must_be_open(number, form)
+        if identity := await self._who(request, names.RESCHEDULE, form):
+            request = self._still(request, form, identity)
+            request = request.model_copy(update={"spent": (*request.spent, *filter(None, [identity.token]))})
+        now = workflow.time()
+        self._change(request.model_copy(update={name: now + seconds for name, seconds in moments.items()}))
+        return f"Request {number} ({request.tool}): {_times(self._open[number])}."
+
+    def check_reschedule(self, form: Any, moments: dict[str, float]) -> None:
+        """Refuse moments that would not come in their order.
+
+        Raises:
+            ApplicationError: NotAccepted.
+        """
+        request = self._must_be_open(self.number_in(form, names.RESCHEDULE), {})
+        now = workflow.time()
+        at = {"remind": request.remind, "escalate": request.escalate, "deadline": request.deadline}
+        at.update({name: now + seconds for name, seconds in moments.items()})
+        if not moments:
+            raise failure("NotAccepted", 'reschedule needs a time, such as {"request": "1", "deadline": "2h"}.')
+        if moments.get("escalate") and not (request.route and request.route.to):
+            raise failure("NotAccepted", f"Request {request.id} has nobody to be escalated to.")
+        if max(at["remind"], at["escalate"]) >= at["deadline"]:
+            raise failure("NotAccepted", "To remind or escalate comes before the deadline.")
+        sooner = [name for name in ("escalate", "deadline") if name in moments and at[name] < getattr(request, name)]
+        if request.route and sooner:  # else one person could have it handed over to others at once
+            why = f"{sooner[0]!r} can only be moved to a later time: a route says what comes then."
+            raise failure("NotAccepted", why)
+
+    def check(self, number: str, choice: Choice, form: Any, said: str = "", *, wordy: bool = False) -> None:
+        """Refuse a decision that does not fit, in words; `wordy` ones need some of the person's own.
 
         Raises:
             ApplicationError: NotAccepted; nothing is recorded.
         """
-        if form is not None and not isinstance(form, dict):
-            raise failure(
-                "NotAccepted", 'Data must be empty or an object such as {"comment": "checked with the shop"}.'
-            )
-        given = cast("dict[str, Any]", form or {})
-        unknown = sorted(set(given) - set(_FIELDS))
-        if unknown:
-            raise failure(
-                "NotAccepted", f"Unknown field {unknown[0]!r}; there are 'request', 'comment', 'answer' and 'args'."
-            )
+        given = read_form(form, choice, said)
+        request = self._must_be_open(number, given)
+        check_form(request, choice, given)
+        if wordy and choice == "deny" and not given.get("comment"):
+            raise failure("NotAccepted", 'Put your reason into Data, in quotes: "The photo shows another order."')
+
+    def _must_be_open(self, number: str, given: dict[str, Json]) -> Request:
         if given.get("request") is not None and str(given["request"]) != number:
             raise failure("NotAccepted", f"This is request {number}, but Data names request {given['request']}.")
         if number in self._settled:
@@ -215,36 +339,9 @@ class Approvals:
         request = self._open.get(number)
         if request is None:
             raise failure("NotAccepted", f"There is no request {number}. {self._what_waits()}")
-        if (request.kind == "outcome") != (choice in ("happened", "not happened", "give up")):
-            right = "answer" if request.kind == "outcome" else "approve or deny"
-            raise failure("NotAccepted", f"Request {number} is decided with {right}, not with {choice!r}.")
-        if given.get("answer") is not None:
-            self._check_answer(request, choice, given["answer"])
-        if given.get("args") is not None:
-            self._check_args(request, choice, given["args"])
-
-    def _check_answer(self, request: Request, choice: Choice, answer: object) -> None:
-        if request.kind != "review" or choice != "approve":
-            raise failure("NotAccepted", "'answer' goes with the approval of an answer only.")
-        if not isinstance(answer, str) or not answer.strip():
-            raise failure("NotAccepted", "'answer' must be the text that is given instead.")
-        if request.typed:
-            raise failure(
-                "NotAccepted",
-                "This answer has a type, so it cannot be replaced by a text. Deny it, and say what to change.",
-            )
-
-    def _check_args(self, request: Request, choice: Choice, args: object) -> None:
-        """Refuse arguments that the tool cannot be called with. Only when a decision comes, never in a replay."""
-        if request.kind != "approval" or choice != "approve":
-            raise failure("NotAccepted", "'args' goes with the approval of a call only.")
-        if not request.input_schema:
-            raise failure("NotAccepted", "This call cannot be changed: a graph makes it. Approve it or deny it.")
-        if not isinstance(args, dict):
-            raise failure("NotAccepted", "'args' must be an object, such as {\"amount_cents\": 4000}.")
-        together = {**request.args, **cast("dict[str, Json]", args)}
-        if wrong := misfit(together, request.input_schema):
-            raise failure("NotAccepted", f"{request.tool} cannot be called so: {wrong}")
+        if given.get("binding") not in (None, "", request.binding):
+            raise failure("NotAccepted", f"Request {number} was changed meanwhile. Look at it again, then decide.")
+        return request
 
     def number_in(self, form: Any, verb: str) -> str:
         """The request id of a form sent to a stable update; it is never guessed.
@@ -268,37 +365,12 @@ class Approvals:
                 raise failure("NotAccepted", settled(request, decision))
         raise failure("NotAccepted", f"There is no update {name!r} here. {self._what_waits()}")
 
-    def _expire(self, request: Request) -> None:
-        if request.kind == "approval":
-            self._settle(request, "expired", f"Nobody decided in time, so {request.tool} was not allowed.", "")
-        elif request.kind == "review":
-            reason = f"Nobody reviewed the answer of agent {request.agent!r} in time, so it is not given."
-            self._settle(request, "expired", reason, "")
-        else:
-            reason = f"Nobody said in time whether {request.tool} took effect, so its outcome is not known."
-            self._settle(request, "give up", reason, "")
-
-    def _settle(  # noqa: PLR0917 - each is a part of the decision
-        self,
-        request: Request,
-        choice: Choice,
-        reason: str,
-        update: str,
-        answer: str = "",
-        args: dict[str, Json] | None = None,
-    ) -> None:
-        decision = Decision(
-            request=request.id,
-            choice=choice,
-            reason=reason,
-            update=update,
-            decided=workflow.time(),
-            answer=answer,
-            args=args,
-        )
+    def _settle(self, request: Request, decision: Decision) -> None:
+        decision = decision.model_copy(update={"decided": workflow.time()})
         self._settled[request.id] = (request, decision)
         self._untold[request.step, request.kind] = decision
         self._close(request)
+        self._tell(request, told(request, decision))
 
     def _close(self, request: Request) -> None:
         del self._open[request.id]
@@ -306,12 +378,28 @@ class Approvals:
             _set_handler(name)
         self._show()
 
+    def _tell(self, request: Request, decision: str = "") -> None:
+        """Tell the channels of its route how far it has come, once; on what came of it those that know of it."""
+        occasion = "decided" if decision else request.stage
+        step = f"tell-{request.id}-{occasion.replace(' ', '-')}"
+        if not (request.route and request.route.notify) or request.told == occasion or step in self._telling:
+            return
+
+        async def telling() -> None:
+            await tell(request, occasion, step, decision)
+            if still := self._open.get(request.id):
+                self._open[request.id] = still.model_copy(update={"told": occasion})
+
+        self._telling[step] = asyncio.create_task(telling())
+        self._telling[step].add_done_callback(lambda _: self._telling.pop(step, None))
+
     def _describe(self) -> None:
         """Say on the run's page what it waits for."""
-        requests = self.waiting
-        deadlines = {r.id: f"{datetime.fromtimestamp(r.deadline, UTC):%Y-%m-%d %H:%M} UTC" for r in requests}
-        if requests:
-            details = card.card(requests, self._asked_with, deadlines, self._asked_by)
+        if requests := self.waiting:
+            given = self._carried.given if self._carried else None
+            info, inbox = workflow.info(), self._carried.inbox if self._carried else ""
+            place = card.Place(info.namespace, info.workflow_id, inbox)
+            details = card.card(requests, (given.input or "") if given else "", given.user if given else "", place)
         elif self._paused:
             details = card.paused()
         else:
@@ -321,10 +409,18 @@ class Approvals:
     def _show(self) -> None:
         """Likewise, and in the list of runs."""
         self._describe()
-        if self._indexed:
-            first = next(iter(self._open.values()), None)
-            update = _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()
-            workflow.upsert_search_attributes([update])  # pyright: ignore[reportUnknownMemberType] - theirs
+        if not (self._carried and self._carried.indexed):
+            return
+        first = next(iter(self._open.values()), None)
+        update: list[SearchAttributeUpdate[Any]] = [
+            _WAITS_FOR.value_set(f"{first.kind}: {first.tool}") if first else _WAITS_FOR.value_unset()
+        ]
+        if self._carried.listed:
+            everybody = {name for request in self._open.values() for name in deciders(request) if "@" not in name}
+            due = min((request.deadline for request in self._open.values()), default=None)
+            update.append(_DECIDERS.value_set(sorted(everybody)[:_LISTED]) if everybody else _DECIDERS.value_unset())
+            update.append(_DUE.value_set(datetime.fromtimestamp(due, UTC)) if due else _DUE.value_unset())
+        workflow.upsert_search_attributes(update)  # pyright: ignore[reportUnknownMemberType] - theirs
 
     def _what_waits(self) -> str:
         if not self._open:
@@ -332,28 +428,29 @@ class Approvals:
         return "Waiting: " + ", ".join(f"request {r.id} ({r.tool})" for r in self.waiting) + "."
 
     def _handlers(
-        self, number: str, choice: Choice, said: str
+        self, number: str, choice: Choice, said: str, *, wordy: bool
     ) -> tuple[Callable[..., Coroutine[Any, Any, str]], Callable[..., None]]:
         async def handle(form: Any = None) -> str:
-            return self._updates.once(lambda: self.decide(number, choice, said, form))
+            return await self._updates.once_after(lambda: self.decide(number, choice, said, form))
 
         def validate(form: Any = None) -> None:
             if not self._updates.is_known:
-                self.check(number, choice, form)
+                self.check(number, choice, form, said, wordy=wordy)
 
         return handle, validate
 
 
-def _lean(request: Request) -> Request:
-    """A settled request as it is carried: what a late click is answered with, without the arguments."""
-    return request.model_copy(update={"args": {}, "about": "", "reason": "", "input_schema": {}})
+def _times(request: Request) -> str:
+    """The moments of a request, in words."""
+    at = {"reminder": request.remind, "escalated": request.escalate, "deadline": request.deadline}
+    return ", ".join(f"{name} {card.when(time)}" for name, time in at.items() if time)
 
 
-def _edited(request: Request, choice: Choice, form: Any) -> dict[str, Json] | None:
-    """The arguments that a call runs with, where a person changed any."""
-    given = cast("dict[str, Any]", form).get("args") if choice == "approve" and isinstance(form, dict) else None
-    together = {**request.args, **cast("dict[str, Json]", given)} if given else request.args
-    return together if together != request.args else None
+def _so_far(request: Request) -> str:
+    """What somebody reads whose vote alone is not enough."""
+    wanted, given = request.route.votes if request.route else 1, len(request.votes)
+    still = f" Still needed: {', '.join(missing(request))}." if missing(request) else ""
+    return f"Request {request.id} ({request.tool}): recorded, {given} of {wanted} who must agree.{still}"
 
 
 def _set_handler(name: str, handle: Any = None, validate: Any = None) -> None:

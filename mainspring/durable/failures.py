@@ -16,6 +16,7 @@ Kind = Literal[
     "UnknownOutcome",
     "ContextFull",
     "NotReviewed",
+    "Stopped",
     "NotContinued",
     "GraphFailed",
     "NotAccepted",

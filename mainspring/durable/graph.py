@@ -17,7 +17,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from mainspring.contracts.steps import CallRef, Step, Stretch, Timing, ToolWork
-from mainspring.core.approvals import Decision, grant
+from mainspring.core.approvals import Decision, Kind, grant
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.ledger import Head
 from mainspring.core.messages import Message, Status, ToolCall
@@ -139,6 +139,7 @@ class _Wrapped:
             start = int(self._run.memo.setdefault(f"{node.step} began", str(workflow.time_ns())))
             try:
                 update = await self._guarded(name, functools.partial(function, state, **injected))
+                update = await self._reviewed(node, update) if name in self._graph.review else update
             except (FailureError, asyncio.CancelledError):
                 self._ended(node, start)
                 raise
@@ -146,6 +147,24 @@ class _Wrapped:
             return update
 
         return run_node
+
+    async def _reviewed(self, node: _Node, update: Any) -> Any:
+        """What a node gave, once a person has let it go, with what they changed of it."""
+        own, key = self._run.spec.agent(self._run.spec.name), f"{node.step} changed"
+        fields = _fields(self._graph.name, node.name, update)
+        if key not in self._run.memo:
+            made = digest(canonical(fields), self._run.ref.key)
+            verdict = CallVerdict(tool=node.name, verdict="ask", args_digest=made)
+            reason = f"Graph {own.name!r} has what {node.name!r} gives reviewed."
+            step = node.next()
+            decision = await self._run.approvals.ask("review", own, step, verdict, fields, reason, editable=True)
+            if decision.choice != "approve":
+                raise failure("Stopped" if decision.choice == "stop" else "NotReviewed", decision.reason)
+            self._run.memo[key] = canonical(decision.args or {})
+            self._run.approvals.told(step, "review")
+        changed: dict[str, Any] = json.loads(self._run.memo[key])
+        kept = cast("dict[str, Any]", update or {})
+        return {**kept, **{name: value for name, value in changed.items() if value != fields.get(name)}}
 
     def _ended(self, node: _Node, start: int) -> None:
         done = f"{node.step} ended"
@@ -233,9 +252,16 @@ class _Stage:
         verdict = await self._attempt(tool, work, call)
         while verdict:
             own = self._run.spec.agent(self._run.spec.name)
+            kind: Kind = "question" if verdict.verdict == "question" else "approval"
             decision = await self._run.approvals.ask(
-                "approval", own, work.step.id, verdict, dict(call.args), verdict.reason
+                kind, own, work.step.id, verdict, dict(call.args), verdict.reason, editable=True
             )
+            if decision.choice == "stop":
+                raise failure("Stopped", decision.reason)
+            if decision.choice == "answer":
+                self._keep(work, canonical(decision.answer), "ok")
+                self._run.approvals.told(work.step.id, kind)
+                return
             if decision.choice != "approve":
                 self._keep(work, f"{tool.name} was not allowed: {decision.reason}", "denied")
                 return
@@ -295,7 +321,8 @@ class _Stage:
         own = self._run.spec.agent(self._run.spec.name)
         verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=self._bound(work, call))
         reason = self._run.unknown[work.step.id]
-        decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(call.args), reason)
+        args = call.args if work.permit is None or work.permit.args is None else work.permit.args
+        decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(args), reason)
         if decision.choice == "happened":
             self._keep(
                 work, f"{tool.name}: a person confirmed that it took effect, but its result is not known.", "error"
@@ -312,15 +339,32 @@ class _Stage:
     def _permitted(self, work: ToolWork, args_digest: str, decision: Decision) -> ToolWork:
         """The call with a person's leave; where they said that it did not happen, that is one number higher."""
         number = int(self._run.memo.get(f"{work.step.id} number", "1")) + (decision.choice == "not happened")
+        args = decision.args if decision.args is not None else work.permit.args if work.permit else None
         permit = grant(
             step=work.step.id,
             tool=work.tool,
-            args_digest=args_digest,
+            args_digest=args_digest if decision.args is None else digest(canonical(args), self._run.ref.key),
             policy=self._run.ref.spec,
             decision=decision,
             number=number,
+            args=args,
         )
         return work.model_copy(update={"permit": permit})
+
+
+def _fields(graph: str, node: str, update: Any) -> dict[str, Json]:
+    """What a node gave, as a person is shown it.
+
+    Raises:
+        ApplicationError: GraphFailed, where it cannot be shown.
+    """
+    try:
+        fields: Any = json.loads(json.dumps(update or {}, default=_jsonable))
+    except (TypeError, ValueError) as error:
+        raise failure("GraphFailed", f"graph {graph!r}: what {node!r} gave cannot be reviewed: {error}") from None
+    if not isinstance(fields, dict):
+        raise failure("GraphFailed", f"graph {graph!r}: {node!r} must return a dict of the state's keys.")
+    return cast("dict[str, Json]", fields)
 
 
 def _jsonable(value: Any) -> Any:

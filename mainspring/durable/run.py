@@ -20,14 +20,13 @@ from mainspring.durable.approvals import Approvals
 from mainspring.durable.continuing import FAST_TASK, continue_as_new, is_full, is_too_slow, read_carried
 from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import failure
+from mainspring.durable.forms import read_choice, read_moments
 from mainspring.durable.graph import hold_graph
 from mainspring.durable.running import Running, admit, admitted, text_of
 from mainspring.durable.session import Session, check_text, taken
 from mainspring.durable.traffic import Traffic
 from mainspring.durable.updates import Updates
 from mainspring.errors import InputError
-
-_ANSWERS: dict[str, Choice] = {"happened": "happened", "not-happened": "not happened", "give-up": "give up"}
 
 
 @workflow.defn(dynamic=True)
@@ -47,7 +46,7 @@ class AnyRun:
         self._running: Running | None = None
         if self._carried:
             self._traffic.paused = self._carried.paused
-            self._approvals.restore(self._carried.questions)
+            self._approvals.restore(self._carried)
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -68,6 +67,8 @@ class AnyRun:
                 self._move_over(running)
             result = await self._see_through(running)
         except BaseException as error:
+            if isinstance(error, ApplicationError):
+                await self._approvals.last_words()
             if is_cancelled_exception(error):
                 workflow.set_current_details(card.stopped("Cancelled"))
                 await running.close("cancelled")
@@ -76,6 +77,8 @@ class AnyRun:
                 await running.close("failed", error.type or "")
             raise
         workflow.set_current_details(card.ended(result.answer))
+        await self._approvals.last_words()
+        await workflow.wait_condition(workflow.all_handlers_finished)
         await running.close("completed")
         return result
 
@@ -102,6 +105,7 @@ class AnyRun:
         sealed = await running.seal(len(beside.encode()))
         if running.nodes or running.agents or self._approvals.any_asked:
             await running.close("continued")
+        await self._approvals.last_words()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if not task.done():  # whatever came in meanwhile is in the state that is carried along
             continue_as_new(self._to_carry(running, sealed), sealed)
@@ -144,47 +148,66 @@ class AnyRun:
     )
     async def approve(self, form: Any = None) -> str:
         """Approve the request that the form names."""
-        return self._updates.once(lambda: self._approvals.decide(self._number(form, "approve"), "approve", "", form))
+        return await self._decide(*self._meant(names.APPROVE, form))
 
     @approve.validator
     def _check_approve(self, form: Any = None) -> None:
-        if not self._updates.is_known:
-            self._approvals.check(self._number(form, "approve"), "approve", form)
+        self._check(names.APPROVE, form)
 
     @workflow.update(
         name=names.DENY,
-        description='For programs, with Data {"request": "1", "comment": "why"}. Without Data choose "deny 1: …".',
+        description=(
+            'For programs, with Data {"request": "1", "comment": "why"}, and "stop": true to stop the run. '
+            'Without Data choose "deny 1: …".'
+        ),
     )
     async def deny(self, form: Any = None) -> str:
         """Deny the request that the form names; the comment is the reason the model reads."""
-        return self._updates.once(lambda: self._approvals.decide(self._number(form, "deny"), "deny", "", form))
+        return await self._decide(*self._meant(names.DENY, form))
 
     @deny.validator
     def _check_deny(self, form: Any = None) -> None:
-        if not self._updates.is_known:
-            self._approvals.check(self._number(form, "deny"), "deny", form)
+        self._check(names.DENY, form)
 
     @workflow.update(
         name=names.ANSWER,
         description=(
-            'For programs, with Data {"request": "1", "outcome": "happened" | "not-happened" | "give-up"}. '
-            'Without Data choose "answer 1: …".'
+            'For programs, with Data {"request": "1", "answer": "…"}, or for a call whose outcome is not known '
+            '{"request": "1", "outcome": "happened" | "not-happened" | "give-up"}. Else choose "answer 1: …".'
         ),
     )
     async def answer(self, form: Any = None) -> str:
-        """Say how a call ended whose outcome is not known."""
-
-        def decide() -> str:
-            choice, rest = self._outcome(form)
-            return self._approvals.decide(self._number(rest, "answer"), choice, "", rest)
-
-        return self._updates.once(decide)
+        """Answer a question of an agent's, or say how a call ended whose outcome is not known."""
+        return await self._decide(*self._meant(names.ANSWER, form))
 
     @answer.validator
     def _check_answer(self, form: Any = None) -> None:
+        self._check(names.ANSWER, form)
+
+    @workflow.update(
+        name=names.TAKE_OVER,
+        description='Finish the conversation in the agent\'s place, with Data {"request": "1", "answer": "…"}.',
+    )
+    async def take_over(self, form: Any = None) -> str:
+        """Give the answer in the place of the agent that asked."""
+        return await self._decide(*self._meant(names.TAKE_OVER, form))
+
+    @take_over.validator
+    def _check_take_over(self, form: Any = None) -> None:
+        self._check(names.TAKE_OVER, form)
+
+    @workflow.update(
+        name=names.RESCHEDULE,
+        description='Move the deadline, counted from now: {"request": "1", "deadline": "2h"}; or "remind", "escalate".',
+    )
+    async def reschedule(self, form: Any = None) -> str:
+        """Move the moments of a request."""
+        return await self._updates.once_after(lambda: self._approvals.reschedule(form, read_moments(form)))
+
+    @reschedule.validator
+    def _check_reschedule(self, form: Any = None) -> None:
         if not self._updates.is_known:
-            choice, rest = self._outcome(form)
-            self._approvals.check(self._number(rest, "answer"), choice, rest)
+            self._approvals.check_reschedule(form, read_moments(form))
 
     @workflow.update(name=names.SEND, description='A message for a session: "…" or {"message": "…"}. Read it by reply.')
     async def send(self, form: Any = None) -> Exchange:
@@ -248,8 +271,18 @@ class AnyRun:
         if not self._updates.is_known:
             self._approvals.refuse_late(name)
 
-    def _number(self, form: Any, verb: str) -> str:
-        return self._approvals.number_in(form, verb)
+    def _meant(self, verb: str, form: Any) -> tuple[str, Choice, Any]:
+        """The request that a form names, what is said to it, and the rest of the form."""
+        number = self._approvals.number_in(form, verb)
+        choice, rest = read_choice(verb, form)
+        return number, choice, rest
+
+    async def _decide(self, number: str, choice: Choice, form: Any) -> str:
+        return await self._updates.once_after(lambda: self._approvals.decide(number, choice, "", form))
+
+    def _check(self, verb: str, form: Any) -> None:
+        if not self._updates.is_known:
+            self._approvals.check(*self._meant(verb, form))
 
     def _must_be_session(self, verb: str) -> None:
         if not self._is_session:
@@ -275,14 +308,6 @@ class AnyRun:
     def _finish(self) -> str:
         self._session.finishing = True
         return "The session ends once the messages that wait are answered."
-
-    def _outcome(self, form: Any) -> tuple[Choice, dict[str, Any]]:
-        self._number(form, "answer")
-        rest = dict(form)
-        outcome = rest.pop("outcome", None)
-        if outcome not in _ANSWERS:
-            raise failure("NotAccepted", f"outcome is {outcome!r}; it must be one of {', '.join(map(repr, _ANSWERS))}.")
-        return _ANSWERS[outcome], rest
 
 
 def _is_session(carried: Carried | None, args: Sequence[RawValue]) -> bool:

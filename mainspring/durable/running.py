@@ -324,6 +324,8 @@ def admitted(given: RunInput, admission: Admission) -> Carried:
         spec=admission.spec,
         recalled=admission.recalled,
         indexed=admission.indexed,
+        listed=admission.listed,
+        inbox=admission.inbox,
         began=int(info.start_time.timestamp() * 1e9),
     )
 

@@ -107,6 +107,8 @@ class Session:
                 answer = await conversation.exchange(letter.text)
                 self._note(Exchange(message=letter.message, status="answered", answer=answer))
             except ApplicationError as error:
+                if error.type == "Stopped":  # a person wants the run to end
+                    raise
                 self._note(Exchange(message=letter.message, status="failed", answer=error.message))
             self._backlog.pop(0)
 

@@ -5,7 +5,7 @@ The server knows the ids of one execution only; so the newest are carried along 
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from temporalio import workflow
@@ -45,9 +45,21 @@ class Updates:
         self.add()
         if info.id in self._before:
             return json.loads(self._before[info.id])
-        given = handle()
+        return self._kept(info.id, handle())
+
+    async def once_after(self, handle: Callable[[], Awaitable[str]]) -> str:
+        """Likewise, where it takes a while to handle it; an update that is refused in the end is not kept."""
+        info = workflow.current_update_info()
+        if info is None:
+            return await handle()
+        self.add()
+        if info.id in self._before:
+            return str(json.loads(self._before[info.id]))
+        return str(self._kept(info.id, await handle()))
+
+    def _kept(self, name: str, given: Any) -> Any:
         value = given.model_dump(mode="json") if hasattr(given, "model_dump") else given
-        self._handled[info.id] = json.dumps(value)
+        self._handled[name] = json.dumps(value)
         return given
 
     def carried(self) -> tuple[Answered, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import activity
 
 from mainspring.contracts import names
+from mainspring.contracts.deciding import Identified, IdentifyWork, Notified, NotifyWork
 from mainspring.contracts.steps import (
     Admission,
     AdmitRequest,
@@ -19,7 +20,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.effects import admit, call_model, call_tool, close, compact, seal
+from mainspring.effects import admit, call_model, call_tool, close, compact, identify, notify, seal
 from mainspring.effects.world import World
 
 
@@ -60,6 +61,25 @@ class Activities:
         """See `effects.close`."""
         return await close.close(self._world, closing)
 
+    @activity.defn(name=names.IDENTIFY)
+    async def identify(self, work: IdentifyWork) -> Identified:
+        """See `effects.identify`."""
+        return await identify.identify(self._world, work)
+
+    @activity.defn(name=names.NOTIFY)
+    async def notify(self, work: NotifyWork) -> Notified:
+        """See `effects.notify`."""
+        return await notify.notify(self._world, work)
+
     def all(self) -> list[Callable[..., Any]]:
         """All of them, to register."""
-        return [self.admit, self.call_model, self.call_tool, self.compact, self.seal, self.close]
+        return [
+            self.admit,
+            self.call_model,
+            self.call_tool,
+            self.compact,
+            self.seal,
+            self.close,
+            self.identify,
+            self.notify,
+        ]

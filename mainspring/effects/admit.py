@@ -4,8 +4,6 @@ import secrets
 import time
 
 from temporalio import activity
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -18,6 +16,7 @@ from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec, Spec
 from mainspring.core.turn import CURRENT
 from mainspring.effects.gate import judge_input
+from mainspring.effects.indexing import usable
 from mainspring.effects.limiting import limited
 from mainspring.effects.world import World
 from mainspring.errors import did_you_mean
@@ -52,6 +51,7 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
     if not refusal and (waits := await limited(world, run, spec.agents, "input")):
         refusal, rule = waits.reason, waits.limit
     recalled, notes = await _recall(world, asked, key)
+    indexed = await _indexed(world)
     admission = Admission(
         key=key,
         spec=item,
@@ -60,7 +60,9 @@ async def admit(world: World, asked: AdmitRequest) -> Admission:
         refusal=refusal,
         rule=rule,
         matched=judged.matched,
-        indexed=await _is_indexed(world),
+        indexed=names.WAITS_FOR in indexed,
+        listed=indexed.issuperset(names.SEARCH_ATTRIBUTES),
+        inbox=world.inbox,
         timing=Timing(start=start, end=time.time_ns()),
     )
     world.ledger.keep(run, _items(admission))
@@ -107,19 +109,16 @@ async def _recall(world: World, asked: AdmitRequest, key: str) -> tuple[Item | N
     return make_item(message, key), len(notes)
 
 
-async def _is_indexed(world: World) -> bool:
-    """Whether the server has our search attribute, of our type; a server that will not say counts as no."""
+async def _indexed(world: World) -> frozenset[str]:
+    """Which of our search attributes may be set on this server; one that will not say counts as having none."""
     client = activity.client()
     now = time.monotonic()
-    known, asked = world.indexed.get(client.namespace, (False, -_INDEXED_FOR))
+    known, asked = world.indexed.get(client.namespace, (frozenset[str](), -_INDEXED_FOR))
     if now - asked < _INDEXED_FOR:
         return known
     try:
-        found = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
-        )
+        known = await usable(client)
     except RPCError:
-        return False
-    known = found.custom_attributes.get(names.WAITS_FOR) == IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        return frozenset()
     world.indexed[client.namespace] = (known, now)
     return known

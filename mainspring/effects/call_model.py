@@ -25,7 +25,7 @@ from mainspring.effects.gate import judge_calls, judge_input
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.ledger import Thread
 from mainspring.effects.limiting import limited
-from mainspring.effects.seen import judge_output, seen, takes_over, without
+from mainspring.effects.seen import judge_output, route_output, seen, takes_over, without
 from mainspring.effects.world import World
 from mainspring.errors import LedgerError, LimitError, ModelError, UsageError
 from mainspring.ports.model import ModelReply, ModelRequest
@@ -191,7 +191,7 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
         problem=problem,
         rule=judged.rule,
         matched=(*redacted, *judged.matched),
-        review=_review(judged),
+        review=await _review(world, run, agent, thread, text, judged),
         model=reply.model,
         provider=reply.provider,
         input_tokens=reply.input_tokens,
@@ -202,10 +202,16 @@ async def _answered(  # noqa: PLR0917 - each is a part of the answer
     )
 
 
-def _review(judged: Judgement) -> CallVerdict | None:
+async def _review(  # noqa: PLR0917 - whose answer, after what
+    world: World, run: RunRef, agent: AgentSpec, thread: Thread, text: str, judged: Judgement
+) -> CallVerdict | None:
     if judged.verdict != "ask":
         return None
-    return CallVerdict(tool=ANSWER, verdict="ask", rule=judged.rule, reason=judged.reason)
+    made = digest(canonical({"answer": text}), run.key)
+    routed = await route_output(world.guards, run, agent, thread, text) if agent.routes else None
+    return CallVerdict(
+        tool=ANSWER, verdict="ask", args_digest=made, rule=judged.rule, reason=judged.reason, routed=routed
+    )
 
 
 def _lean(verdict: CallVerdict) -> CallVerdict:

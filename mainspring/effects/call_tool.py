@@ -26,9 +26,9 @@ from mainspring.core.spec import AgentSpec, ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
-from mainspring.effects.gate import flow_of
+from mainspring.effects.gate import flow_of, verdict_on
 from mainspring.effects.heartbeat import heartbeating
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redact, redactor
+from mainspring.effects.judging import ask_redactions, ask_route, ask_rules, known, redact, redactor
 from mainspring.effects.ledger import Thread
 from mainspring.effects.limiting import limited
 from mainspring.effects.redaction import closed
@@ -63,8 +63,9 @@ async def call_tool(world: World, work: ToolWork) -> ToolOutcome:
             raise ApplicationError(mended(f"{work.tool} was not run: {what}"), type="NotDone") from None
         if judged.verdict == "deny":
             outcome = _outcome(run, found, judged.reason, "denied", start, judged.rule)
-        elif judged.verdict == "ask":
-            outcome = ToolOutcome(ask=_verdict(run, found), timing=Timing(start=start, end=time.time_ns()))
+        elif judged.verdict == "ask" or found.spec.asks:
+            asked = await _verdict(world, run, found)
+            outcome = ToolOutcome(ask=asked, timing=Timing(start=start, end=time.time_ns()))
         else:
             done = await _run(world, run, work, found)
             outcome = _outcome(run, found, done.text, done.status, start, ran=done.ran)
@@ -89,7 +90,8 @@ def _noted(work: ToolWork) -> ToolWork:
 class _Found(NamedTuple):
     """A call and its tool, what the rules say of it, and the thread it stands in.
 
-    `args` are its arguments as the tool reads them, `edited` those that a person changed, where one did.
+    `args` are its arguments as the tool reads them, `edited` those that a person changed, where one did; `facts` are
+    what the rules were asked about.
     """
 
     call: ToolCall
@@ -99,6 +101,7 @@ class _Found(NamedTuple):
     agent: AgentSpec
     thread: Thread
     args: dict[str, Json]
+    facts: Facts
     edited: dict[str, Json] | None = None
 
 
@@ -142,7 +145,7 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         judged = Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
-    return _Found(call, tool, tool_spec, judged, agent, thread, args, edited)
+    return _Found(call, tool, tool_spec, judged, agent, thread, args, facts, edited)
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
@@ -278,16 +281,17 @@ def _context(world: World, run: RunRef, work: ToolWork, found: _Found) -> Contex
     )
 
 
-def _verdict(run: RunRef, found: _Found) -> CallVerdict:
+async def _verdict(world: World, run: RunRef, found: _Found) -> CallVerdict:
     call, judged = found.call, found.judged
     return CallVerdict(
         id=call.id,
         tool=call.name,
-        verdict="ask",
+        verdict=verdict_on(found.spec, judged),
         args_digest=digest(canonical(found.args), run.key),
         rule=judged.rule,
         reason=judged.reason,
         matched=judged.matched,
+        routed=await ask_route(world.guards, found.agent, "tool_call", found.facts, found.thread.messages),
     )
 
 

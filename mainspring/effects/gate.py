@@ -13,9 +13,9 @@ from mainspring.core.messages import Done, Message, ToolCall
 from mainspring.core.rules import Judge, Judgement, stricter
 from mainspring.core.spec import AgentSpec, Spec, ToolSpec
 from mainspring.core.tool import Tool, in_words
-from mainspring.core.turn import CallVerdict
+from mainspring.core.turn import CallVerdict, Verdict
 from mainspring.effects.guards import Guards
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redact
+from mainspring.effects.judging import ask_redactions, ask_route, ask_rules, known, redact
 from mainspring.effects.ledger import Thread
 from mainspring.errors import did_you_mean
 
@@ -71,21 +71,33 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
         facts = _about(guards, base, agent, thread, each.name, args)
         judged = await _judged(guards, agent, facts, thread, earlier)
         calls.append(each.model_copy(update={"args": args}))
+        verdict = verdict_on(tool, judged)
+        is_asked = verdict in ("ask", "question")
         verdicts.append(
             CallVerdict(
                 id=each.id,
                 tool=each.name,
-                verdict="ask" if judged.verdict == "ask" else "deny" if judged.verdict == "deny" else "allow",
+                verdict=verdict,
                 args_digest=digest(canonical(args), run.key),
                 rule=judged.rule,
                 reason=judged.reason,
                 matched=(*redacted, *judged.matched),
                 label=str(facts.flow.label) if tool and tool.agent and facts.flow.label != FROM_USER else "",
+                routed=await ask_route(guards, agent, "tool_call", facts, thread.messages) if is_asked else None,
             )
         )
         if judged.verdict != "deny":
             earlier.append(Done(tool=each.name, args=args, value=None, status="ok"))
     return tuple(calls), tuple(verdicts)
+
+
+def verdict_on(tool: ToolSpec | None, judged: Judgement) -> Verdict:
+    """What becomes of a call: a question to a person goes to that person, whatever else the rules say than no."""
+    if judged.verdict == "deny":
+        return "deny"
+    if tool and tool.asks:
+        return "question"
+    return "ask" if judged.verdict == "ask" else "allow"
 
 
 async def _judged(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread, earlier: list[Done]) -> Judgement:

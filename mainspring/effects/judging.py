@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mainspring.contracts.steps import RunRef
+from mainspring.core.approvals import Routed
 from mainspring.core.canonical import Json, digest, scalars
+from mainspring.core.deciding import routed
 from mainspring.core.facts import Facts
 from mainspring.core.grounding import citations, ungrounded_arguments, ungrounded_numbers, what_was_read
 from mainspring.core.messages import RECALLED, Message
@@ -77,6 +79,18 @@ async def ask_redactions(
         return ()
     facts = await _gathered(guards, agent, judge, point, facts, messages)
     return judge.redactions(point, facts, await _checked(guards, judge, point, facts))
+
+
+async def ask_route(
+    guards: Guards, agent: AgentSpec, point: Point, facts: Facts, messages: tuple[Message, ...] = ()
+) -> Routed | None:
+    """The route that a request about what these facts tell goes, from now on."""
+    if not agent.routes:
+        return None
+    judge = guards.judge(agent)
+    facts = await _gathered(guards, agent, judge, point, facts, messages)
+    route = judge.route(point, facts)
+    return routed(route, facts.now) if route else None
 
 
 async def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about

@@ -5,6 +5,7 @@ from typing import cast
 
 from mainspring.contracts.steps import RunRef
 from mainspring.core.answers import read_answer
+from mainspring.core.approvals import Routed
 from mainspring.core.canonical import canonical, digest
 from mainspring.core.facts import Facts
 from mainspring.core.messages import Message
@@ -12,7 +13,7 @@ from mainspring.core.policy import Rule
 from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec
 from mainspring.effects.guards import Guards
-from mainspring.effects.judging import ask_redactions, ask_rules, known, redact
+from mainspring.effects.judging import ask_redactions, ask_route, ask_rules, known, redact
 from mainspring.effects.ledger import Thread
 
 
@@ -65,6 +66,11 @@ async def judge_output(  # noqa: PLR0917 - whose text, said after what, and when
 ) -> Judgement:
     """What the rules say of an agent's answer."""
     return await ask_rules(guards, agent, "output", _said(run, agent, thread, text, at), thread.messages)
+
+
+async def route_output(guards: Guards, run: RunRef, agent: AgentSpec, thread: Thread, text: str) -> Routed | None:
+    """The route that the review of an answer goes."""
+    return await ask_route(guards, agent, "output", _said(run, agent, thread, text), thread.messages)
 
 
 def _said(run: RunRef, agent: AgentSpec, thread: Thread, text: str, at: float = 0.0) -> Facts:

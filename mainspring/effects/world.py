@@ -11,6 +11,8 @@ from mainspring.effects.ledger import Ledger
 from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory
 from mainspring.ports.model import Model
+from mainspring.ports.notifier import Notifier
+from mainspring.ports.verifier import Verifier
 from mainspring.telemetry.export import Exporter
 
 ITEM_LIMIT = 128 * 1024
@@ -21,8 +23,9 @@ ITEM_LIMIT = 128 * 1024
 class World:
     """One worker's parts. `price` gives millionths of a US dollar for (provider, model, in, out).
 
-    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, whether the server had our
-    search attribute, and when (monotonic seconds) it was asked.
+    `item_limit` is how many bytes one message may have. `indexed` remembers, by namespace, which of our search
+    attributes the server had, and when (monotonic seconds) it was asked. `inbox` is the address of the web inbox.
+    `open_verifier` gives what checks tokens, whenever one comes: opening takes a while.
     """
 
     agents: Mapping[str, Agent[Any]]
@@ -37,7 +40,10 @@ class World:
     gauge: Gauge = field(default_factory=Gauge)
     item_limit: int = ITEM_LIMIT
     limiter: Limiter | None = None
-    indexed: dict[str, tuple[bool, float]] = field(default_factory=dict[str, tuple[bool, float]])
+    open_verifier: Callable[[], Verifier] | None = None
+    inbox: str = ""
+    notifier: Notifier | None = None
+    indexed: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict[str, tuple[frozenset[str], float]])
 
     def too_large(self, text: str) -> str:
         """Why a text is too large to be kept as an item, in words; "" where it is not."""

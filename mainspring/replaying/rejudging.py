@@ -13,7 +13,7 @@ from mainspring.core.facts import Facts
 from mainspring.core.messages import Message
 from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec
-from mainspring.effects.gate import flow_of, judge_calls, judge_input
+from mainspring.effects.gate import flow_of, judge_calls, judge_input, verdict_on
 from mainspring.effects.guards import Guards
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
@@ -174,7 +174,10 @@ class _Asker:
             elif each.point == "tool_call":
                 now = await ask_rules(guards, agent, "tool_call", facts, thread.messages)
                 only_deny = permit and now.verdict != "deny"
-                yield replace(each, now=said(Judgement(verdict="allow") if only_deny else now))
+                verdict = "allow" if only_deny else verdict_on(agent.tool(call.name), now)
+                yield replace(
+                    each, now=replace(said(Judgement(verdict="allow") if only_deny else now), verdict=verdict)
+                )
             elif outcome.item and (guards.judge(agent).rules("tool_result", call.name) or each.then.rules):
                 value = Message.model_validate_json(outcome.item.text).value
                 facts = facts.model_copy(update={"result": value})

@@ -67,7 +67,7 @@ async def fetch(client: Client, run: str, run_id: str | None) -> Entry:
 async def listed(
     client: Client, task_queue: str, since: timedelta | None, query: str, limit: int | None
 ) -> AsyncIterator[tuple[str, str]]:
-    """Workflow ids and run ids of a task queue's runs, as the server lists them: the newest first.
+    """Workflow ids and run ids of a task queue's runs ("": of all), as the server lists them: the newest first.
 
     Raises:
         SetupError: the server refuses the query.
@@ -81,10 +81,10 @@ async def listed(
 
 
 def _query(task_queue: str, since: timedelta | None, query: str) -> str:
-    parts = [f"TaskQueue = '{task_queue}'"]
+    parts = [f"TaskQueue = '{task_queue}'"] if task_queue else []
     if since is not None:
         parts.append(f"StartTime > '{(datetime.now(UTC) - since).isoformat(timespec='seconds')}'")
-    return " AND ".join([*parts, f"({query})"] if query else parts)
+    return " AND ".join([*parts, *([f"({query})"] if query else [])])
 
 
 def save(entry: Entry, folder: Path) -> Path | None:

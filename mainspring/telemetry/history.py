@@ -18,6 +18,7 @@ from temporalio.converter import DataConverter
 
 from mainspring.contracts import names
 from mainspring.contracts.carried import Carried
+from mainspring.contracts.deciding import Identified, IdentifyWork
 from mainspring.contracts.run import RunInput, read_input
 from mainspring.contracts.steps import (
     Admission,
@@ -31,7 +32,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import Request
+from mainspring.core.approvals import Identity, Request, Vote
 from mainspring.core.canonical import Json
 from mainspring.errors import InputError
 from mainspring.telemetry.spans import Result, Work
@@ -59,10 +60,13 @@ AFTER_CLOSE = {
     "timer_fired_event_attributes",
     "timer_canceled_event_attributes",
     "workflow_execution_update_accepted_event_attributes",
+    "workflow_execution_update_completed_event_attributes",
 }
 """Events that tell more of an execution that was to go on in another: another `close`, and what people decided."""
-SUMMARY = re.compile(r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+), step (?P<step>[\d.]+)\)")
-"""The summary of the timer that is a wait's deadline."""
+SUMMARY = re.compile(
+    r"waiting for a person: (?P<tool>.+) \(request (?P<request>\d+), step (?P<step>[\d.]+)\)(?P<then>, then .*)?"
+)
+"""The summary of a timer behind a wait: its deadline, or what comes before that."""
 
 
 @dataclass
@@ -81,7 +85,11 @@ class Activity:
 
 @dataclass
 class Wait:
-    """A request to a person, with the timer behind it: when it was asked, and when the wait ended, if it did."""
+    """A request to a person, with the timer behind it: when it was asked, and when the wait ended, if it did.
+
+    `deadline` is 0 as long as something else comes before it. `expired` is the event by which its last moment came (0:
+    it has not), and `votes` are who had agreed before this execution.
+    """
 
     request: str
     step: str
@@ -90,17 +98,32 @@ class Wait:
     event: int
     deadline: int
     ended: int | None = None
-    expired: bool = False
+    expired: int = 0
+    is_timed: bool = False
+    votes: tuple[Vote, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended; what was carried along and decided at once has no timer here."""
+        return self.ended is not None or not self.is_timed
 
 
 @dataclass
 class Click:
-    """An update that was let in. `form` is its argument; who sent it is only what they said."""
+    """An update that was let in. `form` is its argument, or `said` where that is a plain text.
+
+    Who sent it is only what they said; `known` is who it was as far as that was looked into. `taken` is the event by
+    which the run took it, 0 as long as that is looked into, or where it did not in the end.
+    """
 
     name: str
     form: dict[str, Json]
     identity: str
     at: int
+    update: str = ""
+    known: Identity | None = None
+    taken: int = 0
+    said: str = ""
 
 
 @dataclass
@@ -142,6 +165,7 @@ class _Reader:
         self._converter = converter
         self._activities: dict[int, Activity] = {}
         self._waits: dict[int, Wait] = {}
+        self._looked_into: dict[int, str] = {}
         self._handlers: dict[str, Callable[[HistoryEvent, Any], Any]] = {
             "workflow_execution_started_event_attributes": self._started,
             "activity_task_scheduled_event_attributes": self._scheduled,
@@ -154,6 +178,7 @@ class _Reader:
             "timer_fired_event_attributes": self._expired,
             "timer_canceled_event_attributes": self._decided,
             "workflow_execution_update_accepted_event_attributes": self._clicked,
+            "workflow_execution_update_completed_event_attributes": self._taken,
             "marker_recorded_event_attributes": self._local,
         }
 
@@ -222,6 +247,11 @@ class _Reader:
         if kind == names.CLOSE:
             (closing,) = await self._decode(given.input.payloads, Closing)
             self.facts.closing, self.facts.ended = closing, closing.ended or _time(event)
+        elif kind == names.IDENTIFY:
+            (asked,) = await self._decode(given.input.payloads, IdentifyWork)
+            self._looked_into[event.event_id] = asked.update
+            for click in self.facts.clicks:
+                click.taken = 0 if click.update == asked.update else click.taken
         elif kind in PAYLOADS:
             (work,) = await self._decode(given.input.payloads, PAYLOADS[kind][0])
             work = work if kind == names.ADMIT else work.full(given.activity_id, self.facts.name)
@@ -234,6 +264,10 @@ class _Reader:
             found.began = _time(event)
 
     async def _completed(self, event: HistoryEvent, given: Any) -> None:
+        if update := self._looked_into.get(given.scheduled_event_id):
+            (known,) = await self._decode(given.result.payloads, Identified)
+            for click in self.facts.clicks:
+                click.known = known.identity if click.update == update else click.known
         if found := self._activities.get(given.scheduled_event_id):
             result = next(kind for work, kind in PAYLOADS.values() if isinstance(found.work, work))
             (found.result,) = await self._decode(given.result.payloads, result)
@@ -251,18 +285,19 @@ class _Reader:
         match = SUMMARY.fullmatch(str(summary))
         if match:
             at = _time(event)
-            deadline = at + given.start_to_fire_timeout.ToNanoseconds()
+            deadline = 0 if match["then"] else at + given.start_to_fire_timeout.ToNanoseconds()
             request, step, tool = match["request"], match["step"], match["tool"]
             wait = next((each for each in self.facts.waits if each.request == request), None)
             if wait is None:
                 wait = Wait(request, step, tool, asked=at, event=event.event_id, deadline=deadline)
                 self.facts.waits.append(wait)
+            wait.deadline, wait.ended, wait.expired, wait.is_timed = deadline or wait.deadline, None, 0, True
             self._waits[event.event_id] = wait
 
     def _expired(self, event: HistoryEvent, given: Any) -> None:
         self._decided(event, given)
         if wait := self._waits.get(given.started_event_id):
-            wait.expired = True
+            wait.expired = event.event_id
 
     def _decided(self, event: HistoryEvent, given: Any) -> None:
         if wait := self._waits.get(given.started_event_id):
@@ -271,8 +306,17 @@ class _Reader:
     async def _clicked(self, event: HistoryEvent, given: Any) -> None:
         request = given.accepted_request
         values = await self._decode(request.input.args.payloads)
-        form = cast("dict[str, Json]", values[0]) if values and isinstance(values[0], dict) else {}
-        self.facts.clicks.append(Click(request.input.name, form, request.meta.identity, _time(event)))
+        given = values[0] if values else None
+        form = cast("dict[str, Json]", given) if isinstance(given, dict) else {}
+        meta, said = request.meta, given if isinstance(given, str) else ""
+        click = Click(request.input.name, form, meta.identity, _time(event), meta.update_id, said=said)
+        click.taken = event.event_id
+        self.facts.clicks.append(click)
+
+    def _taken(self, event: HistoryEvent, given: Any) -> None:
+        for click in self.facts.clicks:
+            if click.update == given.meta.update_id:
+                click.taken = 0 if given.outcome.HasField("failure") else event.event_id
 
     async def _decode(self, payloads: Sequence[Payload], kind: type[Any] | None = None) -> list[Any]:
         return await self._converter.decode(payloads, [kind] if kind else None)
@@ -281,7 +325,9 @@ class _Reader:
 def _waits_on(request: Request, event: HistoryEvent) -> Wait:
     """The wait for a request of the execution before. It has no timer here where a person decides at once."""
     asked, deadline = int(request.asked * 1e9), int(request.deadline * 1e9)
-    return Wait(request.id, request.step, request.tool, asked=asked, event=event.event_id, deadline=deadline)
+    wait = Wait(request.id, request.step, request.tool, asked=asked, event=event.event_id, deadline=deadline)
+    wait.votes = request.votes
+    return wait
 
 
 def _time(event: HistoryEvent) -> int:

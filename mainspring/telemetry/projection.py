@@ -4,7 +4,7 @@ Neither side; pure but for the decoding of payloads.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from temporalio.converter import DataConverter
@@ -20,7 +20,10 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
+from mainspring.core.approvals import OWN_WORDS, Vote
+from mainspring.core.deciding import AGREEING
 from mainspring.core.spec import Spec
+from mainspring.core.turn import CallVerdict
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry import ids
 from mainspring.telemetry.history import Activity, Click, Events, Facts, Wait, read_facts
@@ -39,14 +42,26 @@ from mainspring.telemetry.spans import (
 )
 from mainspring.telemetry.trace import Trace, in_order
 
-BUTTON = re.compile(r"(?P<verb>approve|deny|answer) (?P<request>\d+): (?P<rest>.*)")
+BUTTON = re.compile(r"(?P<verb>approve|deny|answer|take over) (?P<request>\d+)(: | and )(?P<rest>.*)")
 """A run-time update, named as `core.approvals.choices` does."""
-ANSWERS = {"it happened": "happened", "it did not happen, run it": "not happened", "not-happened": "not happened"}
+ASKED: dict[str, str] = {"ask": "approval", "question": "question"}
+"""What kind of request comes of a verdict."""
+STOP = "stop the run"
+DECIDING = {names.APPROVE, names.DENY, names.ANSWER, names.TAKE_OVER}
+"""The stable updates that decide."""
+OUTCOMES = {
+    "happened": "happened",
+    "it happened": "happened",
+    "not-happened": "not happened",
+    "it did not happen, run it": "not happened",
+    "give-up": "give up",
+    "give up": "give up",
+}
 
 
 @dataclass
 class _Ask:
-    """Why a person was asked: `kind` is `approval` or `outcome`, `step` the call that waits."""
+    """Why a person was asked: `kind` is that of the request, `step` the call that waits, `route` the way it went."""
 
     order: tuple[int, int]
     step: str
@@ -54,6 +69,7 @@ class _Ask:
     agent: str
     kind: str
     rule: str = ""
+    route: str = ""
 
 
 async def project(events: Events, converter: DataConverter) -> Trace:
@@ -161,45 +177,57 @@ class _Projection:
             yield wait.step, self._wait(wait, ask)
 
     def _wait(self, wait: Wait, ask: _Ask | None) -> Span:
-        click = next((each for each in self._facts.clicks if _request(each) == wait.request), None)
+        clicks = clicks_on(self._facts.clicks, wait.request)
         own: Attributes = {
             a.REQUEST: wait.request,
             a.ASKED: ask.kind if ask else "approval",
             a.TOOL: wait.tool,
             a.AGENT: ask.agent if ask else "",
             a.RULE: ask.rule if ask else "",
-            a.DEADLINE: wait.deadline // 1_000_000_000,
-            **_decision(wait, click),
+            a.DEADLINE: wait.deadline // 1_000_000_000 or "",
+            a.ROUTE: ask.route if ask else "",
+            **self._decision(wait, clicks, ask.route if ask else ""),
         }
         return make_span(
             self._run,
             ids.wait_step(wait.request),
             f"wait for a person: {wait.tool}",
             start=wait.asked,
-            end=click.at if click else wait.ended or self._ended,
+            end=clicks[-1].at if _is_decided(wait, clicks) else wait.ended or self._ended,
             own=own,
             under=ids.parent_step(wait.step),
         )
 
+    def _decision(self, wait: Wait, clicks: Sequence[Click], route: str) -> Attributes:
+        if _is_decided(wait, clicks):
+            return _decided(clicks, wait.votes)
+        if wait.expired:
+            routes = (each for agent in (self._spec.agents if self._spec else ()) for each in agent.routes)
+            then = next((each.then for each in routes if each.id == route), "deny")
+            return {a.DECISION: then if then in ("approve", "playbook") else "expired"}
+        return {}
+
     def _asks(self) -> Iterable[_Ask]:
         """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""
         for request in self._facts.carried.questions.open if self._facts.carried else ():
-            yield _Ask((0, 0), request.step, request.tool, request.agent, request.kind, request.rule)
+            route = request.route.id if request.route else ""
+            yield _Ask((0, 0), request.step, request.tool, request.agent, request.kind, request.rule, route)
         for each in self._facts.activities:
             work, result = each.work, each.result
             if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
-                if result.review:
-                    step = _following(work.step.id, 1)
-                    yield _Ask((each.event, 0), step, result.review.tool, work.step.agent, "review", result.review.rule)
+                if review := result.review:
+                    step, route = _following(work.step.id, 1), _route(review)
+                    yield _Ask((each.event, 0), step, review.tool, work.step.agent, "review", review.rule, route)
                 for index, (tool, verdict) in enumerate(judged(result)):
-                    if verdict.verdict == "ask":
+                    if kind := ASKED.get(verdict.verdict):
                         step = _following(work.step.id, index + 1)
                         order = (each.event, index)
-                        yield _Ask(order, step, tool, work.step.agent, "approval", verdict.rule)
+                        yield _Ask(order, step, tool, work.step.agent, kind, verdict.rule, _route(verdict))
             elif isinstance(work, ToolWork):
                 step, order = work.step, (each.event, 0)
-                if isinstance(result, ToolOutcome) and result.ask:
-                    yield _Ask(order, step.id, work.tool, step.agent, "approval", result.ask.rule)
+                if isinstance(result, ToolOutcome) and (ask := result.ask):
+                    kind = ASKED.get(ask.verdict, "approval")
+                    yield _Ask(order, step.id, work.tool, step.agent, kind, ask.rule, _route(ask))
                 elif each.error not in ("", "NotDone", "Cancelled") and self._is_once(work):
                     yield _Ask(order, step.id, work.tool, step.agent, "outcome")
 
@@ -251,20 +279,66 @@ def _above(step: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
+def _route(verdict: CallVerdict) -> str:
+    return verdict.routed.route if verdict.routed else ""
+
+
 def _request(click: Click) -> str:
+    """The request that an update decides, or helps to."""
+    if button := BUTTON.fullmatch(click.name):
+        return button["request"]
+    return str(click.form.get("request", "")) if click.name in DECIDING else ""
+
+
+def choice_of(click: Click) -> str:
+    """What an update decides (`core.approvals.Choice`), by its name or its form."""
     button = BUTTON.fullmatch(click.name)
-    return button["request"] if button else str(click.form.get("request", ""))
-
-
-def _decision(wait: Wait, click: Click | None) -> Attributes:
-    if click is None:
-        return {a.DECISION: "expired"} if wait.expired else {}
-    button, edited = BUTTON.fullmatch(click.name), click.form.get("args")
     verb, said = (button["verb"], button["rest"]) if button else (click.name, str(click.form.get("outcome", "")))
+    if verb == names.DENY:
+        return "stop" if said == STOP or click.form.get("stop") is True else verb
+    return OUTCOMES.get(said, verb) if verb == names.ANSWER else verb
+
+
+def clicks_on(clicks: Iterable[Click], request: str) -> list[Click]:
+    """The updates by which people said something to a request that the run took, in that order."""
+    return sorted((each for each in clicks if each.taken and _request(each) == request), key=lambda each: each.taken)
+
+
+def deciding(clicks: Sequence[Click]) -> list[Click]:
+    """Of the updates on a request that people decided, the last one, and those that it agreed with.
+
+    Whoever agreed before an edit agreed to something else.
+    """
+    agreed = [each for each in clicks[_last_edit(clicks) or 0 :] if choice_of(each) == choice_of(clicks[-1])]
+    return agreed if agreed and choice_of(agreed[0]) in AGREEING else agreed[-1:]
+
+
+def _last_edit(clicks: Sequence[Click]) -> int | None:
+    edits = (at for at, each in enumerate(clicks) if each.form.get("args") or each.form.get("answer"))
+    return max(edits, default=None)
+
+
+def _is_decided(wait: Wait, clicks: Sequence[Click]) -> bool:
+    """Whether the last of these decided it: where a deadline came, only one that was taken after that can have."""
+    return bool(clicks) and wait.is_over and clicks[-1].taken > wait.expired
+
+
+def _decided(clicks: Sequence[Click], before: Sequence[Vote]) -> Attributes:
+    """What the last of these said, and all who said it."""
+    click = clicks[-1]
+    button, edited, choice = BUTTON.fullmatch(click.name), click.form.get("args"), choice_of(click)
+    counts = choice in AGREEING and _last_edit(clicks) is None
+    earlier = [vote.identity.words for vote in before if vote.choice == choice] if counts else []
     return {
-        a.DECISION: ANSWERS.get(said, said).replace("-", " ") if verb == names.ANSWER else verb,
+        a.DECISION: choice,
         # What stands in an update's name is of the policy's making; what stands in its form, a person typed.
-        a.REASON: said if button and verb == names.DENY else "",
+        a.REASON: button["rest"] if button and choice == names.DENY and button["rest"] != OWN_WORDS else "",
         a.EDITED: tuple(sorted(edited)) if isinstance(edited, dict) else (),
-        a.DECIDED_BY: f"claimed: {click.identity}" if click.identity else "unverified: Web UI",
+        a.DECIDED_BY: "; ".join(dict.fromkeys([*earlier, *map(_by, deciding(clicks))])),
     }
+
+
+def _by(click: Click) -> str:
+    if click.known:
+        return click.known.words
+    return f"claimed: {click.identity}" if click.identity else "unverified: Web UI"

@@ -35,10 +35,11 @@ class TestRun:
 
     __test__ = False
 
-    def __init__(self, handle: WorkflowHandle[Any, Any], skipper: TimeSkipper) -> None:
+    def __init__(self, handle: WorkflowHandle[Any, Any], client: Client) -> None:
         """Wrap a started run."""
         self.handle = handle
-        self._skipper = skipper
+        self._client = client
+        self._skipper = TimeSkipper(client)
 
     async def waiting(self, count: int = 1) -> list[Request]:
         """What waits for a person, once at least `count` requests do.
@@ -61,6 +62,20 @@ class TestRun:
         how = f"failed: {ended.exception()}" if ended.exception() else f"gave {ended.result()!r}"
         raise AssertionError(f"run {self.handle.id!r} ended before it asked {count} time(s); it {how}")
 
+    async def by(self, person: str) -> "TestRun":
+        """The same run, as somebody else sees it: what they decide is recorded as `claimed` by them."""
+        client = self._client
+        theirs = await Client.connect(
+            client.service_client.config.target_host,
+            namespace=client.namespace,
+            data_converter=client.data_converter,
+            identity=f"test:{person}",
+        )
+        handle: WorkflowHandle[Any, Any] = theirs.get_workflow_handle(
+            self.handle.id, first_execution_run_id=self.handle.first_execution_run_id
+        )
+        return TestRun(handle, theirs)
+
     async def approve(
         self, request: Request, comment: str = "", *, answer: str = "", args: dict[str, Json] | None = None
     ) -> str:
@@ -75,13 +90,19 @@ class TestRun:
             form["args"] = args
         return await self.update(names.APPROVE, form)
 
-    async def deny(self, request: Request, comment: str = "") -> str:
-        """Deny, with the reason the model reads."""
-        return await self.update(names.DENY, {"request": request.id, "comment": comment})
+    async def deny(self, request: Request, comment: str = "", *, stop: bool = False) -> str:
+        """Deny, with the reason the model reads; and stop the run."""
+        form: dict[str, Json] = {"request": request.id, "comment": comment}
+        return await self.update(names.DENY, {**form, "stop": True} if stop else form)
 
-    async def answer(self, request: Request, outcome: str) -> str:
-        """Say how a call ended: `happened`, `not-happened` or `give-up`."""
-        return await self.update(names.ANSWER, {"request": request.id, "outcome": outcome})
+    async def answer(self, request: Request, outcome: str = "", *, text: str = "") -> str:
+        """Say how a call ended (`happened`, `not-happened` or `give-up`), or answer a question with a text."""
+        said: dict[str, Json] = {"answer": text} if text else {"outcome": outcome}
+        return await self.update(names.ANSWER, {"request": request.id, **said})
+
+    async def take_over(self, request: Request, answer: str) -> str:
+        """Finish the conversation in the agent's place."""
+        return await self.update(names.TAKE_OVER, {"request": request.id, "answer": answer})
 
     async def send(self, text: str, *, update_id: str = "") -> Exchange:
         """Send a message to a session; gives its number, before it is answered."""
@@ -148,7 +169,6 @@ class Bench:
         """Work against this server, with state in this folder."""
         self.client = client
         self.folder = folder
-        self._skipper = TimeSkipper(client)
         self._stack = AsyncExitStack()
 
     async def start(
@@ -177,7 +197,7 @@ class Bench:
         run_id = f"{name}-{uuid.uuid4().hex[:8]}"
         args = [] if given is None else [given]
         handle = await self.client.start_workflow(name, args=args, id=run_id, task_queue=task_queue)
-        return TestRun(handle, self._skipper)
+        return TestRun(handle, self.client)
 
     def settings(self, *, model: str = "playbook") -> Settings:
         """Settings with a task queue of their own and state in the test's folder."""

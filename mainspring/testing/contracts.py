@@ -27,6 +27,17 @@ from mainspring.ports.limiter import Limiter
 from mainspring.ports.memory import Memory, Note
 from mainspring.ports.model import Model, ModelReply, ModelRequest
 from mainspring.ports.recogniser import Found, Recogniser
+from mainspring.testing.notifier_contract import NotifierContract
+from mainspring.testing.verifier_contract import VerifierContract
+
+__all__ = [
+    "LimiterContract",
+    "MemoryContract",
+    "ModelContract",
+    "NotifierContract",
+    "RecogniserContract",
+    "VerifierContract",
+]
 
 FIND_ORDER = ToolSpec(
     name="find_order",

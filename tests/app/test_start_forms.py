@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from temporalio.testing import TimeSkipper
 
 from mainspring.contracts import names
 from mainspring.core.canonical import Json
@@ -64,7 +63,7 @@ async def test_the_same_job(
     """Every form does the whole job; a mail goes out where the input names the customer."""
     if by == "cli":
         await start_by_cli(temporal_server.address, task_queue, what)
-        run = TestRun(mainspring.client.get_workflow_handle(task_queue), TimeSkipper(mainspring.client))
+        run = TestRun(mainspring.client.get_workflow_handle(task_queue), mainspring.client)
     else:
         run = await mainspring.submit("refund-desk", what, task_queue)
 

@@ -12,11 +12,11 @@ from mainspring.devserver import DevServer
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 from mainspring.testing.scripted import Call
-from tests.app.web_ui import CHROMIUM, WebUI, chromium
+from tests.app.web_ui import CHROMIUM, WebUI, chromium, keep
 from tools.shop import refunds
 from workflows.refund_desk import refund_desk
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
 TICKET = "My grinder, order 1042, arrived broken. I paid EUR 89.00 and would like a refund."
 DONE = say({"outcome": "informed", "text": "That is settled."})
@@ -36,10 +36,13 @@ async def browser() -> AsyncIterator[BrowserContext]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def ui(browser: BrowserContext, temporal_server: DevServer) -> AsyncIterator[WebUI]:
-    """A browser page of its own for each test."""
+async def ui(
+    browser: BrowserContext, temporal_server: DevServer, request: pytest.FixtureRequest
+) -> AsyncIterator[WebUI]:
+    """A browser page of its own for each test, whose end is kept as a picture."""
     async with await browser.new_page() as page:
         yield WebUI(page, temporal_server.ui_url)
+        await keep(page, f"web-ui-{request.node.name.removeprefix('test_')}")
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 """What a person does in the stock Temporal Web UI, in a headless Chromium; the selectors are those of UI 2.54."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, async_playwright, expect
@@ -12,7 +14,8 @@ from playwright.async_api import TimeoutError as NotThere
 
 from mainspring.core.canonical import Json
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which(os.environ.get("CHROMIUM") or "chromium")
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "ui"
 INBOX = "MainspringWaitsFor IS NOT NULL AND ExecutionStatus = 'Running'"
 WINDOW: ViewportSize = {"width": 1280, "height": 1000}
 PATIENCE = 30_000  # milliseconds; a busy machine needs some to load a page
@@ -28,13 +31,29 @@ async def chromium(scale: int = 1) -> AsyncIterator[BrowserContext]:
         await browser.close()
 
 
+async def keep(page: Page, name: str) -> None:
+    """Leave a picture of a whole page in `build/ui`, for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+class Raw(str):
+    """What is typed as it is, whether or not it is JSON."""
+
+    __slots__ = ()
+
+
 class WebUI:
-    """One browser page on the Web UI of a server. Waits are for elements, `PATIENCE` long."""
+    """One browser page on the Web UI of a server. Waits are for elements, `PATIENCE` long.
+
+    `actions` are what a person has to do, each a click or a text typed; to open an address is none.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         self.page = page
+        self.actions: list[str] = []
         self._namespace = f"{url}/namespaces/default"
 
     async def open_from_inbox(self, run: str) -> None:
@@ -47,6 +66,7 @@ class WebUI:
         for _ in range(10):
             try:
                 await link.click(timeout=PATIENCE / 10)
+                self.actions.append("open the run")
                 break
             except NotThere:
                 await refresh.click()
@@ -60,6 +80,7 @@ class WebUI:
     async def card(self) -> Locator:
         """What the User Metadata tab shows as current details."""
         await self.page.get_by_test_id("user-metadata-tab").click()
+        self.actions.append("read the card")
         card = self.page.frame_locator("#user-metadata-current-details").locator("main")
         await card.wait_for()
         return card
@@ -74,6 +95,7 @@ class WebUI:
         await dialog.get_by_test_id("update-select-button").click()
         words = self.page.locator(".menu-item-wrapper", has_text=re.compile(rf"^\s*{re.escape(name)}\s*$"))
         await dialog.get_by_role("option").filter(has=words).click()
+        self.actions += ["More Actions", "Send an Update", "open the names", f"choose {name}"]
         await expect(dialog.get_by_test_id("update-select")).to_have_value(name)
         return dialog
 
@@ -81,11 +103,14 @@ class WebUI:
         """Put JSON into the field Data."""
         await dialog.get_by_role("textbox", name="Data").click()
         await self.page.keyboard.press("Control+A")
-        await self.page.keyboard.insert_text(json.dumps(data))  # typed, the editor would close brackets itself
+        # Typed, the editor would close brackets itself.
+        await self.page.keyboard.insert_text(data if isinstance(data, Raw) else json.dumps(data))
+        self.actions.append(f"type {data}")
 
     async def submit(self, dialog: Locator) -> None:
         """Submit by keyboard: the button moves away from a mouse when the editor lays out its JSON."""
         await dialog.get_by_role("button", name="Submit").press("Enter")
+        self.actions.append("Submit")
 
     async def send_update(self, name: str) -> None:
         """Send an update with no data, and see it taken."""

@@ -203,6 +203,13 @@ def _plain(mode: Mode) -> Case:
     return Case(agent, {agent.name: _follow(call("look", number=1), call("send", letter="a"))})
 
 
+def _routed(mode: Mode) -> Case:
+    """Requests that go a route, so that it is looked into who decides each."""
+    agent = Agent(f"routed-{mode}", instructions="Work.", tools=[look, pay], mode=mode, rules="routed.yaml")
+    both = calls(call("pay", cents=1), call("pay", cents=2))
+    return Case(agent, {agent.name: _follow(call("look", number=1), both)})
+
+
 class State(TypedDict, total=False):
     """The state of the graph."""
 
@@ -248,6 +255,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compact": Scenario(_compact, shows="compact"),
     "chat": Scenario(_chat, events=30, shows="seal"),
     "plain": Scenario(_plain, modes=("fast",), plain=True),
+    "routed": Scenario(_routed, modes=("turn",), shows="identify"),
 }
 
 

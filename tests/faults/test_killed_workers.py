@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowFailureError
-from temporalio.testing import TimeSkipper
 
 from mainspring.devserver import DevServer
 from mainspring.testing.bench import TestRun, connect
@@ -29,7 +28,7 @@ async def runs(temporal_server: DevServer, world: "World") -> AsyncIterator[dict
     with world.worker(settings) as first:
         for agent in sorted(AGENTS):
             handle = await client.start_workflow(agent, "Go", id=f"{agent}-killed", task_queue="faults")
-            runs[agent] = TestRun(handle, TimeSkipper(client))
+            runs[agent] = TestRun(handle, client)
         for agent in sorted(LAUNCHERS):
             (request,) = await runs[agent].waiting()
             await runs[agent].approve(request)

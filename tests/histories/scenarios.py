@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
-from mainspring import Agent, Context, Graph, NotDone, ask, tool, use
+from mainspring import Agent, Context, Graph, NotDone, ask, ask_human, tool, use
+from mainspring.ports.notifier import Channel
+from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, calls, delay, say
 from mainspring.testing.bench import Bench, TestRun
 
@@ -76,6 +78,9 @@ listener: Agent[str] = Agent("listener", instructions="Listen.", tools=[hear, cl
 guarded: Agent[str] = Agent("guarded", instructions="Work.", tools=[look_up], rules="guarded.yaml")
 talker: Agent[str] = Agent("talker", instructions="Talk.", tools=[pay])
 
+routed: Agent[str] = Agent("routed", instructions="Pay.", tools=[pay], rules="routed.yaml")
+asker: Agent[str] = Agent("asker", instructions="Ask.", tools=[pay, ask_human])
+
 
 class State(TypedDict, total=False):
     """The state of the graphs below."""
@@ -106,6 +111,32 @@ _graph.add_conditional_edges(START, _split, ["work"])
 _graph.add_edge("work", "speak")
 _graph.add_edge("speak", END)
 process = Graph("process", _graph, agents=[clerk], tools=[look_up, pay])
+
+
+class Draft(TypedDict, total=False):
+    """What is drafted."""
+
+    input: str
+    text: str
+    answer: str
+
+
+async def _draft(state: Draft) -> Draft:
+    return {"text": f"Dear {state['input']}"}
+
+
+async def _post(state: Draft) -> Draft:
+    await use(pay, amount_cents=2)
+    return {"answer": f"{state['text']}: {await use(ask_human, question='Signed by?')}"}
+
+
+_drafting = StateGraph(Draft)
+_drafting.add_node("draft", _draft)
+_drafting.add_node("post", _post)
+_drafting.add_edge(START, "draft")
+_drafting.add_edge("draft", "post")
+_drafting.add_edge("post", END)
+drafting = Graph("drafting", _drafting, tools=[pay, ask_human], review=["draft"])
 
 
 async def _approved(bench: Bench) -> TestRun:
@@ -331,6 +362,59 @@ async def _edited(bench: Bench) -> TestRun:
     return run
 
 
+async def _routed(bench: Bench) -> TestRun:
+    """Two of two groups, one after a reminder and an edit; somebody who may not; moments moved; a deadline's leave."""
+    asked = calls(call("pay", amount_cents=20), call("pay", amount_cents=4), call("pay", amount_cents=30))
+    settings = bench.settings(model="test:model").model_copy(
+        update={"notify": {"nobody": Channel(url="json://[::1]:9")}}
+    )
+    model = ScriptedModel(asked, say("Some of it."))
+    await bench.work(Project(routed, models={"test:model": model}), settings)
+    run = await bench.submit("routed", "pay", settings.task_queue)
+    first, _, third = await run.waiting(3)
+    ada, bo, cy = [await run.by(f"{name}@example.com") for name in ("ada", "bo", "cy")]
+    await ada.approve(first)
+    await run.refusal_of("approve", {"request": "1"})
+    await run.skip(timedelta(hours=1, minutes=1))
+    await bo.update("reschedule", {"request": "3", "deadline": "20h"})
+    await cy.approve(first, args={"amount_cents": 12})
+    await bo.approve(first)
+    await run.skip(timedelta(hours=2))
+    await ada.deny(third, "Too much.")
+    return run
+
+
+async def _asked(bench: Bench) -> TestRun:
+    """A question answered in words, one by a choice, and a conversation that a person finishes."""
+    which = call("ask_human", question="Which one?", choices=["this", "that"])
+    script = ScriptedModel(call("ask_human", question="Why?"), which, call("pay", amount_cents=2))
+    run = await bench.start(asker, "ask", model=script)
+    await run.waiting()
+    await run.update("answer 1: in your own words", "Because.")
+    await _until(run, "question", 1)
+    await run.update("answer 2: choice 2")
+    (request,) = await _until(run, "approval", 1)
+    await run.take_over(request, "I do it myself.")
+    return run
+
+
+async def _stopped(bench: Bench) -> TestRun:
+    run = await bench.start(asker, "pay", model=ScriptedModel(call("pay", amount_cents=2)))
+    await run.deny((await run.waiting())[0], "No more of this", stop=True)
+    return run
+
+
+async def _drafted(bench: Bench) -> TestRun:
+    """What a node gave, as a person changed it; the call of another with other values; and its question."""
+    run = await bench.start(drafting, "Ada")
+    await run.approve((await run.waiting())[0], args={"text": "Dear Bo"})
+    (approval,) = await _until(run, "approval", 1)
+    await run.approve(approval, args={"amount_cents": 6})
+    (again,) = await _until(run, "question", 1)
+    await run.answer(again, text="Cy")
+    return run
+
+
 SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "approved": _approved,
     "denied-by-button": _denied_by_button,
@@ -357,6 +441,10 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "labelled": _labelled,
     "guarded": _guarded,
     "edited": _edited,
+    "routed": _routed,
+    "asked": _asked,
+    "stopped": _stopped,
+    "drafted": _drafted,
 }
 """By name of the file that holds the history: of the newest execution, where there are several."""
 SUGGESTED = ("continued", "graph-continued", "session-continued")

@@ -97,8 +97,8 @@ def test_a_tenants_rules_are_for_that_tenant(clerk: Any) -> None:
             "a.yaml:2:5: rule 'x': a tenant's rules may only make it stricter: ",
         ),
         (
-            {"main": "include: ~/a.yaml\n", "a": "approvals: {deadline: 1h}\n"},
-            "a.yaml:1:1: a rule file that another includes has no key 'approvals'.",
+            {"main": "include: ~/a.yaml\n", "a": "tenants: {}\n"},
+            "a.yaml:1:1: a rule file that another includes has no key 'tenants'.",
         ),
         (
             {"main": "tenants: {acme: ~/a.yaml}\n", "a": "rules:\n" + rule("x").replace("args.cents", "args.cent")},

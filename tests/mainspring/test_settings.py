@@ -99,3 +99,91 @@ def test_wrong_address_of_limits(monkeypatch: pytest.MonkeyPatch):
 
     said = str(error.value)
     assert "'MAINSPRING_LIMITS' is '…@host', but it must be an address such as 'redis://host:6379'" in said
+
+
+def test_approvers(empty_place: Path):
+    """Each table is one issuer of tokens; one without `issuer` is a file of personal keys."""
+    (empty_place / "mainspring.toml").write_text(
+        '[[approvers]]\nissuer = "https://login.example.com"\nkeys = "https://login.example.com/keys"\n'
+        'audience = "client-7"\nroles = "groups"\nperson = "email"\n[[approvers]]\nkeys = "policies/team.json"\n'
+    )
+
+    idp, team = read_settings().approvers
+
+    assert (idp.issuer, idp.audience, idp.roles, idp.person) == (
+        "https://login.example.com",
+        "client-7",
+        "groups",
+        "email",
+    )
+    assert (team.issuer, team.audience, team.roles, team.person) == ("", "mainspring", "roles", "sub")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("approvers = 3", "must be a list of tables, such as [[approvers]]"),
+        ("approvers = [3]", "must be a list of tables, such as [[approvers]]"),
+        ("[[approvers]]\nkeys = 3", "table 1: 'keys' must be a text that is not empty"),
+        ("[[approvers]]\nissuer = 'x'", "table 1: it needs 'keys'"),
+        (
+            "[[approvers]]\nkeys = 'a'\n[[approvers]]\nkey = 'a'",
+            "table 2: the key 'key' is not known. Did you mean 'keys'?",
+        ),
+        (
+            "[[approvers]]\nissuer = 'mainspring'\nkeys = 'a'",
+            "table 1: 'issuer' is 'mainspring', which is Mainspring's own",
+        ),
+        ("[[approvers]]\nissuer = 'mainspring:key'\nkeys = 'a'", "which is Mainspring's own"),
+        (
+            "[[approvers]]\nissuer = 'x'\nkeys = 'http://idp.example.com'",
+            "'keys' must be the path of a JWKS file or an https",
+        ),
+        (
+            "[[approvers]]\nissuer = 'x'\nkeys = 'http://127.0.0.1.example.com'",
+            "'keys' must be the path of a JWKS file",
+        ),
+        ("[[approvers]]\nissuer = 'x'\nkeys = 'ftp://idp'", "'keys' must be the path of a JWKS file or an https"),
+        ("[[approvers]]\nissuer = 'x'\nkeys = 'https://me:geheim@idp'", "without a password"),
+        ("[[approvers]]\nissuer = 'x'\nkeys = 'https://'", "'keys' must be the path of a JWKS file or an https"),
+        ("[[approvers]]\nissuer = 'x'\nkeys = 'https://['", "'keys' must be the path of a JWKS file or an https"),
+        ("[[approvers]]\nkeys = 'https://idp'", "table 1: it has no 'issuer', so 'keys' must be the path"),
+        ("[[approvers]]\nkeys = 'a'\nroles = 'r'", "table 1: 'roles' goes with an 'issuer'"),
+        (2 * "[[approvers]]\nissuer = 'x'\nkeys = 'a'\n", "the issuer 'x' stands in two tables"),
+        ("approval_keys = 3", "'approval_keys' in 'mainspring.toml' is 3, but it must be the path of a file"),
+    ],
+)
+def test_approvers_that_cannot_be_meant(text: str, said: str, empty_place: Path):
+    """Each table is told by its number, with what is wrong in it and what would be right."""
+    (empty_place / "mainspring.toml").write_text(text)
+
+    with pytest.raises(SetupError) as error:
+        read_settings()
+    assert said in str(error.value)
+    assert "geheim" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.3.2.1", "[::1]"])
+def test_keys_on_this_machine(host: str, empty_place: Path):
+    """On this machine nobody stands between, so keys may be fetched without encryption."""
+    (empty_place / "mainspring.toml").write_text(f"[[approvers]]\nissuer = 'x'\nkeys = 'http://{host}:8080/keys'")
+
+    assert read_settings().approvers[0].is_address
+
+
+def test_approvers_in_the_environment(monkeypatch: pytest.MonkeyPatch):
+    """In a variable the tables are JSON, and what is none is told."""
+    monkeypatch.setenv("MAINSPRING_APPROVERS", '[{"keys": "team.json"}]')
+    assert read_settings().approvers[0].keys == "team.json"
+
+    monkeypatch.setenv("MAINSPRING_APPROVERS", "team.json")
+    with pytest.raises(SetupError, match=r"The variable 'MAINSPRING_APPROVERS' is not JSON; it must hold what"):
+        read_settings()
+
+
+def test_the_file_of_approval_keys(monkeypatch: pytest.MonkeyPatch):
+    """It is in the state folder, unless another is named."""
+    assert read_settings().approval_keys_file == Path(".mainspring/approval-keys.json")
+
+    monkeypatch.setenv("MAINSPRING_APPROVAL_KEYS", "/run/secrets/keys.json")
+    assert read_settings().approval_keys_file == Path("/run/secrets/keys.json")

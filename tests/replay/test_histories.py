@@ -19,7 +19,7 @@ from mainspring.durable import continuing
 from mainspring.durable.graph import GRAPHS
 from mainspring.durable.run import AnyRun
 from mainspring.serve import data_converter
-from tests.histories.scenarios import EXECUTIONS, FIRST, process
+from tests.histories.scenarios import EXECUTIONS, FIRST, drafting, process
 
 FOLDER = Path(__file__).parent.parent / "histories"
 
@@ -27,9 +27,9 @@ FOLDER = Path(__file__).parent.parent / "histories"
 @pytest.fixture(autouse=True)
 def _graphs() -> Iterator[None]:
     """The graph of these histories is served while they are replayed."""
-    GRAPHS[process.name] = process
+    GRAPHS.update({process.name: process, drafting.name: drafting})
     yield
-    del GRAPHS[process.name]
+    del GRAPHS[process.name], GRAPHS[drafting.name]
 
 
 def _read(name: str) -> WorkflowHistory:

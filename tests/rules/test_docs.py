@@ -126,7 +126,7 @@ def wrong_with(words: list[str]) -> str:
         return f"the Makefile has no target {unknown[0]!r}" if unknown else ""
     if name not in {"mainspring", "temporal"}:
         return "" if name in ORDINARY else f"{name!r} is no command that a reader is known to have"
-    levels = 3 if name == "temporal" else 2 if rest[:1] == ["guards"] else 1
+    levels = 3 if name == "temporal" else 2 if rest[:1] in (["guards"], ["keys"]) else 1
     command = [name, *takewhile(lambda word: re.fullmatch(r"[a-z][a-z-]*", word), rest[:levels])]
     text = help_of(*command)
     if text is None:

@@ -20,6 +20,7 @@ PUBLIC = [
     "ToolError",
     "UsageError",
     "ask",
+    "ask_human",
     "remember",
     "tool",
     "use",

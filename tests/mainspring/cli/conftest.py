@@ -10,9 +10,9 @@ import pytest
 HISTORIES = Path(__file__).parents[2] / "histories"
 WORKER = """
 from mainspring.serve import Project
-from scenarios import boss, clerk, process, reporter
+from scenarios import boss, clerk, drafting, process, reporter
 
-project = Project(process, boss, clerk, reporter)
+project = Project(process, drafting, boss, clerk, reporter)
 """
 
 
@@ -20,7 +20,7 @@ project = Project(process, boss, clerk, reporter)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A user's folder: the graph and agents of the recorded histories, and the histories."""
     (tmp_path / "worker.py").write_text(WORKER)
-    for name in ("scenarios.py", "guarded.yaml"):
+    for name in ("scenarios.py", "guarded.yaml", "routed.yaml"):
         shutil.copy(HISTORIES / name, tmp_path)
     (tmp_path / "histories").mkdir()
     for file in HISTORIES.glob("*.json"):

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import WorkflowHistory
 from typer.testing import CliRunner, Result
 
@@ -17,7 +16,9 @@ from mainspring.serve import Project
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
 
-COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_commands if command.callback)
+COMMANDS = sorted(
+    str(command.callback.__name__).replace("_", "-") for command in app.registered_commands if command.callback
+)
 ROOT = Path(__file__).parents[3]
 
 
@@ -118,7 +119,17 @@ def test_bad_setting(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("approve", "r", "1"), ("deny", "r", "1"), ("answer", "r", "1", "happened"), ("trace", "r"), ("setup",)],
+    [
+        ("approve", "r", "1"),
+        ("deny", "r", "1"),
+        ("answer", "r", "1", "happened"),
+        ("answer", "r", "1", "--text", "x"),
+        ("take-over", "r", "1", "--text", "x"),
+        ("reschedule", "r", "1", "--deadline", "2h"),
+        ("trace", "r"),
+        ("setup",),
+        ("approvals",),
+    ],
 )
 def test_no_server(arguments: tuple[str, ...], nowhere: str):
     """Without a server, each command that needs one names the address and the way out."""
@@ -229,28 +240,6 @@ async def test_trace_from_the_file(waiting: TestRun, mainspring: Bench, request:
     assert "payer completed" in result.stdout
     assert nowhere in result.stderr
     assert "traces.jsonl' has of it" in result.stderr
-
-
-async def test_setup_registers_once(mainspring: Bench, temporal_server: DevServer, monkeypatch: pytest.MonkeyPatch):
-    """A namespace without the search attribute gets it; the second time nothing is changed."""
-    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.address)
-    monkeypatch.setenv("TEMPORAL_NAMESPACE", "bare")
-    await _register_namespace(mainspring, "bare")
-
-    first, second = await typed("setup"), await typed("setup")
-
-    assert first.stdout == "Registered the search attribute 'MainspringWaitsFor' (Keyword) in namespace 'bare'.\n"
-    assert second.stdout.endswith("is registered in namespace 'bare' already; nothing was changed.\n")
-
-
-async def _register_namespace(bench: Bench, name: str) -> None:
-    request = RegisterNamespaceRequest(namespace=name)
-    request.workflow_execution_retention_period.FromSeconds(86_400)
-    await bench.client.workflow_service.register_namespace(request)
-    async with asyncio.timeout(60):
-        # The server's parts learn of a new namespace one after the other.
-        while "ok       namespace" not in (await typed("doctor")).stdout:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.5)
 
 
 async def test_doctor_of_a_working_place(

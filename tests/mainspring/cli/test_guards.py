@@ -116,6 +116,18 @@ class TestCheck:
             "3 rules, 1 limit in 3 files, nothing wrong.",
         ]
 
+    def test_a_name_that_is_no_group_is_noted(self, add: Write):
+        """A route may name a role, which nothing here knows; a name that is like a group's may be a mistake."""
+        routes = "  routes:\n    - {id: large, tool: pay, need: [finence, auditors]}\n"
+        add("shared.yaml", f"approvals:\n  groups: {{finance: [ada@example.com]}}\n{routes}")
+        notes = [line for line in guards("check").stdout.splitlines() if line.startswith("note")]
+
+        said = "which is no group here: a role, for which a token has to vouch."
+        assert [note.partition("route ")[2] for note in notes] == [
+            f"'large' names 'finence', {said} Did you mean 'finance'?",
+            f"'large' names 'auditors', {said}",
+        ]
+
     @pytest.mark.parametrize(
         ("file", "more", "said"),
         [
@@ -270,7 +282,7 @@ def test_the_schema_knows_the_folder(project: Path):
     printed = json.loads(guards("schema").stdout)
     rule = printed["properties"]["rules"]["items"]["properties"]
 
-    assert rule["tool"]["enum"] == ["clerk", "look_up", "pay"]
+    assert rule["tool"]["enum"] == ["ask_human", "clerk", "look_up", "pay"]
     assert "card" in rule["redact"]["anyOf"][0]["enum"]
 
 
@@ -290,7 +302,7 @@ class TestDryRun:
         runs = len(list((project / "histories").iterdir()))
         assert lines[-2].endswith(f" in {runs} runs: 0 verdicts would be another. 2 of 3 rules matched nothing.")
         assert lines[-1].startswith("Left out: ")
-        assert "because their agents are not in this folder ('packer' " in lines[-1]
+        assert "because their agents are not in this folder ('asker' " in lines[-1]
 
     def test_a_changed_rule(self, add: Write):
         """It shows exactly the calls that it changes, and ends with 1."""

@@ -1,9 +1,11 @@
 import pytest
 
-from mainspring.core.approvals import Request, choices
+from mainspring.core.approvals import Identity, Request, Vote, choices
 from mainspring.core.canonical import Json
-from mainspring.core.card import card, ended
+from mainspring.core.card import Place, card, ended
+from mainspring.core.routes import Route
 
+NINE = 1893574800.0
 TILL = {"1": "2030-01-02 09:00 UTC", "2": "2030-01-02 09:30 UTC"}
 
 
@@ -19,12 +21,12 @@ def request(args: dict[str, Json] | None = None, **more: object) -> Request:
         "asked": 0,
     }
     given = {"order": 1042, "amount_cents": 8900} if args is None else args
-    return Request.model_validate({**fields, **fixed, "deadline": 1, "args": given, **more})
+    return Request.model_validate({**fields, **fixed, "deadline": NINE, "args": given, **more})
 
 
 def shown(asked: Request, asked_with: str = "Refund me") -> str:
     """The card of a run that waits for this alone."""
-    return card([asked], asked_with, TILL)
+    return card([asked], asked_with)
 
 
 def test_a_card_says_what_who_why_and_until_when():
@@ -55,24 +57,83 @@ def test_a_card_asks_how_a_call_ended():
 
 @pytest.mark.parametrize("typed", [False, True])
 def test_a_card_shows_an_answer_before_it_is_given(typed: bool):
-    """All of it, and how other words are given instead, where it has no type."""
+    """All of it, and how another is given instead."""
     answer = "We are sorry. " * 10
     text = shown(request({"answer": answer}, kind="review", tool="answer", typed=typed))
 
     assert "### Request 1: may this answer be given?\n\nAgent `refund-agent` wants to answer:" in text
     assert text.count("We are sorry.") == 10
     assert "- `approve 1: answer`\n" in text
-    assert ('{"answer": "…"}' in text) is not typed
+    assert ("of its type is given instead" in text) is typed
     assert "no answer is given and the run fails" in text
+
+
+ROUTE = Route(
+    id="large",
+    each=("finance", "risk"),
+    verified=True,
+    remind=1,
+    escalate=2,
+    to=("managers",),
+    deadline=3,
+    then="hand over",
+    hand_to=("board",),
+)
+
+
+def test_a_card_says_who_decides_and_how_where_it_matters():
+    """No button of the Web UI, which knows nobody; the moments, who agreed, and what they made of it."""
+    agreed = Vote(identity=Identity(person="ada@example.com", how="verified", by="keys"), choice="approve")
+    more = {"remind": NINE - 7200, "escalate": NINE - 3600, "votes": (agreed,), "proposed": {"order": 1042}}
+    text = card([request(route=ROUTE, **more)], "", place=Place("default", "run/1", "https://inbox.example.com/"))
+
+    assert "**Who decides:** one of each of finance, risk, verified. `verified: ada@example.com via keys`: appr" in text
+    assert "Changed by whoever agreed: `amount_cents: null → 8900`." in text
+    assert "Reminder: 2030-01-02 07:00 UTC. Escalated to managers: 2030-01-02 08:00 UTC." in text
+    assert "[in the inbox](https://inbox.example.com/requests/default/run%2F1/1), or with `mainspring appr" in text
+    assert "If nobody decides by 2030-01-02 09:00 UTC, it is handed over to board." in text
+    assert "More Actions" not in text
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [("approve", "it is approved"), ("playbook", "the agent goes on by its playbook"), ("deny", "it is denied")],
+)
+def test_a_card_says_what_the_deadline_brings(then: str, said: str):
+    """As the route has it."""
+    assert f"If nobody decides by {TILL['1']}, {said}." in shown(
+        request(route=Route.model_validate({"id": "r", "then": then}))
+    )
+
+
+def test_a_card_asks_what_an_agent_wants_to_know():
+    """The choices are counted as the updates' names count them, which hold no words of the agent's."""
+    asked = request(
+        {"question": "Which # one?", "choices": ["Ada"]}, kind="question", tool="ask_human", choices=("Ada",)
+    )
+
+    assert "Agent `refund-agent` asks you:\n\n    Which # one?\n\n- choice 1: `Ada`\n" in shown(asked)
+    assert "- `answer 1: choice 1`\n" in shown(asked)
+    assert not any("Ada" in name for name in choices(asked))
 
 
 def test_each_request_has_its_section():
     """Requests stand in their order, each with its own deadline; the input follows once."""
-    text = card([request(), request(id="2")], "Refund me", TILL)
+    text = card([request(), request(id="2", deadline=NINE + 1800)], "Refund me")
 
     marks = ["Request 1", TILL["1"], "Request 2", TILL["2"], "What the run was given"]
     assert [text.count(mark) for mark in marks] == [1] * 5
     assert sorted(marks, key=text.index) == marks
+
+
+def test_of_very_many_requests_the_oldest_are_shown():
+    """The others are counted, and it is said where they are listed."""
+    many = [request(id=str(number)) for number in range(1, 201)]
+    text = card(many, "Refund me")
+
+    assert text.count("### Request ") == 20
+    assert "### 180 more wait" in text
+    assert "`mainspring approvals`" in text
 
 
 def test_what_a_model_wrote_stays_in_code():
@@ -141,7 +202,7 @@ def test_invisible_characters_are_shown():
 
 def test_the_card_names_the_user():
     """For whom the run was started stands beside what it was given."""
-    assert "For user `ada`. Quoted as it came in." in card([request()], "Refund me", TILL, "ada")
+    assert "For user `ada`. Quoted as it came in." in card([request()], "Refund me", "ada")
 
 
 def test_a_card_says_how_a_call_is_changed():

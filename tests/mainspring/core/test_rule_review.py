@@ -64,6 +64,18 @@ class TestReach:
             "t.yaml:2:5: rule 'z'",
         ]
 
+    def test_routes(self) -> None:
+        """A route to nowhere in a shared file is told too."""
+        one = RuleText(
+            source="who.yaml", text="approvals:\n  routes:\n    - {id: r, tool: pya}\n    - {id: s}\n", role="included"
+        )
+        with pytest.raises(PolicyError) as caught:
+            check_reach([agent("a", "find pay", one)])
+
+        assert str(caught.value) == (
+            "who.yaml:3:7: route 'r': no agent with this file has a tool 'pya'. Did you mean 'pay'?"
+        )
+
 
 class TestIdle:
     def test_a_condition_that_is_false(self) -> None:

@@ -95,11 +95,11 @@ class TestReading:
             ("a", "issue_refund", "ask", (5, 5), (8, 11))
         ]
 
-    def test_the_deadline_is_a_day_unless_said(self):
-        """Without approvals a person has 24 hours, and denies in their own words."""
+    def test_a_file_may_say_nothing_of_approvals(self):
+        """Then an agent's other files may, and a person denies in their own words."""
         policy = parse("rules: []", "p.yaml")
 
-        assert (policy.deadline, policy.deny_reasons) == (86_400.0, ())
+        assert (policy.deadline, policy.deny_reasons) == (None, ())
 
     def test_a_reason_to_deny_is_one_button(self):
         """A reason written twice is offered once."""

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mainspring.contracts.carried import Held, Talk
+from mainspring.contracts.carried import Talk
 from mainspring.core.approvals import PERMIT_SECONDS, Choice, Decision, Permit
 from mainspring.core.ledger import Entry, Head, Link, advance, make_item, unroll
 from mainspring.core.messages import Message, Status
@@ -48,13 +48,15 @@ from mainspring.core.turn import (
     Verdict,
     step,
 )
+from mainspring.durable.conversation import _hold as hold
 
 KEY = "secret"
 POLICY = "policy"
 WORDS = st.sampled_from(["yes", "no", "Größe 🙂"])
 """Few, so that equal messages come up as well."""
 CHOICES: dict[str, tuple[Choice, ...]] = {
-    "approval": ("approve", "deny", "expired"),
+    "approval": ("approve", "deny", "expired", "stop", "take over", "playbook"),
+    "question": ("answer", "deny", "expired", "stop", "take over"),
     "outcome": ("happened", "not happened", "give up"),
 }
 
@@ -111,7 +113,7 @@ class Invocation(RuleBasedStateMachine):
         self.books: list[Book] = []
         self.questions: list[Question] = []
         self.late: list[CallTool] = []
-        self.ended = ""
+        self.ended, self.taken_over = "", False
 
     # What people do
 
@@ -145,7 +147,8 @@ class Invocation(RuleBasedStateMachine):
         if not under_way or question.decision or choice not in CHOICES[question.asked.kind]:
             return
         self.clock += 1
-        question.decision = Decision(request=str(number + 1), choice=choice, reason="said so", decided=self.clock)
+        said = {"reason": "said so", "answer": "it is 7"}
+        question.decision = Decision(request=str(number + 1), choice=choice, decided=self.clock, **said)
         self.decide(question.asked.step, question.decision)
 
     def decide(self, name: str, decision: Decision) -> None:
@@ -153,14 +156,20 @@ class Invocation(RuleBasedStateMachine):
         book, choice = self.book(name), decision.choice
         if choice in ("approve", "not happened"):
             book.may_run, book.leave = True, decision
-        elif choice in ("deny", "expired"):
+        elif choice in ("deny", "expired", "playbook"):
             book.answer = self.answer_of(book, "denied", "said so")
+        elif choice == "answer":
+            book.answer = self.answer_of(book, "ok", '"it is 7"')
+        elif choice == "take over":
+            told = "A person took over, and answered in your place: it is 7"
+            self.notes.append(item(Message(role="note", text=told)))
+            self.ended, self.taken_over = "Finish", True
         elif choice == "happened":
             book.answer = self.answer_of(
                 book, "ok", '{"happened":true,"note":"A person confirmed that this took effect."}'
             )
         else:
-            self.ended = "UnknownOutcome"
+            self.ended = "Stopped" if choice == "stop" else "UnknownOutcome"
         book.unknown = False
         self.done(name)
         self.feed(Decided(step=name, decision=decision))
@@ -354,8 +363,8 @@ class Invocation(RuleBasedStateMachine):
         """A person is asked once whether a call may run, and after each end that nobody knows."""
         book = self.book(command.step)
         assert (command.index, command.verdict) == (book.index, book.verdict)
-        if command.kind == "approval":
-            assert book.verdict.verdict == "ask"
+        if command.kind in ("approval", "question"):
+            assert book.verdict.verdict == ("ask" if command.kind == "approval" else "question")
             assert not book.asked, "a person is asked twice for the same leave"
         else:
             assert book.unknown, "a person is asked how something ended that has not"
@@ -371,9 +380,10 @@ class Invocation(RuleBasedStateMachine):
             assert not self.open
         else:
             assert kind == self.ended
-        if isinstance(command, Finish):
+        if isinstance(command, Finish) and not self.taken_over:
             assert not self.open
             assert not self.books
+        self.taken_over = False
         self.stop()
 
     def stop(self) -> None:
@@ -421,7 +431,7 @@ class Invocation(RuleBasedStateMachine):
             self.done(command.step)
             self.feed(event)
         else:
-            choice: Choice = "deny" if command.kind == "approval" else "happened"
+            choice: Choice = "happened" if command.kind == "outcome" else "deny"
             self.decide(command.step, Decision(request="0", choice=choice, reason="said so", decided=self.clock))
 
     @property
@@ -481,16 +491,6 @@ def misfit(permit: Permit, book: Book, *, policy: str = POLICY, now: float = 100
     """Why a permit does not cover a call."""
     verdict = book.verdict
     return permit.misfit(step=book.step, tool=verdict.tool, args_digest=verdict.args_digest, policy=policy, now=now)
-
-
-def hold(command: Command) -> Held:
-    """A command as it is carried into the next execution."""
-    return Held(
-        model=command if isinstance(command, CallModel) else None,
-        compact=command if isinstance(command, Compact) else None,
-        tool=command if isinstance(command, CallTool) else None,
-        ask=command if isinstance(command, AskPerson) else None,
-    )
 
 
 def test_whatever_happens_the_table_keeps_its_rules() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from temporalio.client import WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.testing import TimeSkipper
 
 from mainspring import Agent
 from mainspring.durable import continuing
@@ -60,7 +59,7 @@ async def with_start(mainspring: Bench) -> WithStart:
         )
         execute: Any = mainspring.client.execute_update_with_start_workflow
         answer = await execute(update, args=form, start_workflow_operation=start)
-        return TestRun(await start.workflow_handle(), TimeSkipper(mainspring.client)), answer
+        return TestRun(await start.workflow_handle(), mainspring.client), answer
 
     return send
 

@@ -18,7 +18,6 @@ from langgraph.graph import END, START, StateGraph
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.testing import TimeSkipper
 
 from mainspring import Agent, Facts, Graph, ToolError, ask, tool, use
 from mainspring.core import turn
@@ -232,7 +231,7 @@ class Stage:
         self.cast.scripts[name] = ScriptedModel(case.scripts())
         about = {"user": user} if given is None else {"input": given, "user": user}
         handle = await self.client.start_workflow(case.agent, about, id=name, task_queue=self.queue)
-        return TestRun(handle, TimeSkipper(self.client))
+        return TestRun(handle, self.client)
 
     async def move(self, run: TestRun) -> None:
         """Have a run that does nothing now continue as new: it does after a few updates (see `is_full`)."""

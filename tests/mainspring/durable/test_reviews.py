@@ -68,8 +68,16 @@ class TestAPersonReviewsAnAnswer:
         ("verb", "form", "why"),
         [
             ("deny", {"request": "1", "answer": "x"}, "'answer' goes with the approval of an answer only."),
-            ("approve", {"request": "1", "answer": " "}, "'answer' must be the text that is given instead."),
-            ("approve", {"request": "1", "answer": 7}, "'answer' must be the text that is given instead."),
+            (
+                "approve",
+                {"request": "1", "answer": " "},
+                "'answer' must be the text that is given instead: \"…\" in quotes.",
+            ),
+            (
+                "approve",
+                {"request": "1", "answer": 7},
+                "'answer' must be the text that is given instead: \"…\" in quotes.",
+            ),
             ("answer", {"request": "1", "outcome": "happened"}, "Request 1 is decided with approve or deny, not with"),
         ],
     )

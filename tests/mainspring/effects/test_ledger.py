@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from langgraph.graph import END, START, StateGraph
 from temporalio.client import WorkflowHistory
-from temporalio.testing import ActivityEnvironment, TimeSkipper
+from temporalio.testing import ActivityEnvironment
 
 from mainspring import Agent, Graph, tool, use
 from mainspring.contracts.steps import RunRef
@@ -62,7 +62,7 @@ async def counted(temporal_server: DevServer, tmp_path_factory: pytest.TempPathF
     client = await connect(temporal_server.address)
     with worker(temporal_server, "forgetful", log), worker(temporal_server, "forgetful", log):
         handle = await client.start_workflow("counter", "Count.", id="counter", task_queue="forgetful")
-        run = TestRun(handle, TimeSkipper(client))
+        run = TestRun(handle, client)
         return Counted(json.loads((await run.result()).answer), await run.history())
 
 

@@ -9,7 +9,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from mainspring.contracts.steps import Stretch, Timing
 from mainspring.core.approvals import Request, choices
 from mainspring.telemetry import attributes as a
-from mainspring.telemetry.projection import ANSWERS, BUTTON, project
+from mainspring.telemetry.history import Click
+from mainspring.telemetry.projection import BUTTON, choice_of, deciding, project
 from mainspring.telemetry.spans import admit_span, model_span, tool_span
 from mainspring.telemetry.trace import closing_spans, orphans
 
@@ -379,15 +380,27 @@ async def test_a_history_may_come_as_a_stream(refunded):
     assert await project(stream(), pydantic_data_converter) == await refunded.trace()
 
 
-@pytest.mark.parametrize("kind", ["approval", "outcome"])
+@pytest.mark.parametrize("kind", ["approval", "review", "question", "outcome"])
 def test_every_button_is_read(kind):
     """Each run-time update's name gives back the request's number, and for an answer the choice it stands for."""
     values = dict.fromkeys(("step", "agent", "args_digest", "rule", "reason"), "")
-    request = Request(id="12", kind=kind, tool="issue_refund", args={}, asked=0, deadline=0, **values)
+    request = Request(
+        id="12", kind=kind, tool="issue_refund", args={}, asked=0, deadline=0, can_take_over=True, **values
+    )
 
     for name, (choice, _) in choices(request).items():
         button = BUTTON.fullmatch(name)
         assert button is not None
         assert button["request"] == "12"
-        said = ANSWERS.get(button["rest"], button["rest"]) if kind == "outcome" else button["verb"]
-        assert said == choice
+        assert choice_of(Click(name, {}, "", 0)) == choice
+
+
+def test_who_decided_is_who_agreed_on_what_came_of_it():
+    """An edit is agreed on anew, and who denies does so alone, whatever others had said."""
+    first, edit, second = (Click("approve 1: pay", form, "", 0) for form in ({}, {"args": {"cents": 5}}, {}))
+    denial = Click("deny 1: no reason given", {}, "", 0)
+
+    assert deciding([]) == []
+    assert deciding([first, second]) == [first, second]
+    assert deciding([first, edit, second]) == [edit, second]
+    assert deciding([first, denial]) == [denial]

@@ -1,0 +1,98 @@
+"""Routes of requests: who may decide, how many must, and what happens while nobody does. Pure.
+
+A route is an entry of a rule file's section `approvals` (`core.route_file`). A *name* in `who` is a person, a group of
+that section, or a role that an identity provider vouches for.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from mainspring.core.canonical import Value
+
+
+def person_name(name: str) -> str:
+    """A name as it is compared: of persons, who have an `@` in theirs, in lower case."""
+    return name.casefold() if "@" in name else name
+
+
+RoutePoint = Literal["tool_call", "output", "outcome"]
+"""What a route is for: a call (or a question an agent asks), an answer or a node's result, a call's outcome."""
+Then = Literal["deny", "approve", "playbook", "hand over"]
+"""What happens at the deadline."""
+
+
+class Hours(Value):
+    """Working hours: days of the week (1 is Monday), minutes since midnight, and a zone of the IANA database."""
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+    zone: str
+
+
+class Route(Value):
+    """One way a request goes. Times are in seconds, 0 for never; with `hours`, only these count.
+
+    `who` may decide (empty: anybody), `need` of them must agree, or one of each name in `each`. `verified` refuses who
+    is only claimed to be somebody, and `own` lets the run's own user decide. After `escalate`, the names in `to` may
+    decide too. `hand_to` are those who may decide in the deadline's place, once, where `then` hands over.
+    `notify` names channels of the settings.
+    """
+
+    id: str
+    point: RoutePoint = "tool_call"
+    tool: str = ""
+    when: str = "true"
+    who: tuple[str, ...] = ()
+    need: int = 1
+    each: tuple[str, ...] = ()
+    verified: bool = False
+    own: bool = False
+    hours: Hours | None = None
+    remind: float = 0.0
+    escalate: float = 0.0
+    to: tuple[str, ...] = ()
+    deadline: float = 0.0
+    then: Then = "deny"
+    hand_to: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    source: str = ""
+    at: tuple[int, int] = (0, 0)
+    when_at: tuple[int, int] = (0, 0)
+    is_literal: bool = False
+
+    @property
+    def votes(self) -> int:
+        """How many people have to agree."""
+        return len(self.each) or self.need
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it has to be known who decides."""
+        return bool(self.who or self.each or self.verified or self.votes > 1)
+
+
+class Delegation(Value):
+    """One person decides for another, up to and with a day (`2026-12-31`)."""
+
+    giver: str
+    taker: str
+    until: str
+
+
+class People(Value):
+    """Who belongs to which group, and who decides for whom."""
+
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    delegations: tuple[Delegation, ...] = ()
+    at: dict[str, tuple[int, int]] = Field(default_factory=dict[str, tuple[int, int]])
+    """Where each group stands in its file, as line and column."""
+
+    def groups_of(self, person: str) -> tuple[str, ...]:
+        """The groups that a person is in."""
+        return tuple(group for group, people in self.groups.items() if person in people)
+
+    def decides_for(self, person: str, day: str) -> tuple[str, ...]:
+        """Those for whom a person decides on a day (`2026-11-26`)."""
+        return tuple(each.giver for each in self.delegations if each.taker == person and day <= each.until)

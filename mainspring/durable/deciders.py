@@ -1,0 +1,93 @@
+"""Workflow side. The two activities around a decision: who sent it, and who is told of a request."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from mainspring.contracts import names
+from mainspring.contracts.deciding import Identified, IdentifyWork, Notified, NotifyWork
+from mainspring.core.approvals import Identity, Request, form_digest
+from mainspring.core.canonical import Json
+from mainspring.core.deciding import why_not
+from mainspring.durable.failures import cause_of, failure
+from mainspring.durable.perform import Plan, perform
+
+_IDENTIFY_TRIES = 2
+_NOTIFY_TRIES = 12
+"""With growing pauses of up to ten minutes: over an hour in all."""
+
+
+async def identify(
+    request: Request, choice: str, given: dict[str, Json], step: str, *, tenant: str, user: str
+) -> Identity:
+    """Who sent the update in hand, where that person may decide the request.
+
+    Raises:
+        ApplicationError: NotAccepted: they may not, their token is refused, or who they are cannot be told.
+    """
+    info = workflow.current_update_info()
+    work = IdentifyWork(
+        update=info.id if info else "",
+        request=lean(request),
+        tenant=tenant,
+        form=form_digest(choice, given),
+        token=str(given.get("token") or ""),
+    )
+    plan = Plan(names.IDENTIFY, 10, _IDENTIFY_TRIES, heartbeat=None)
+    try:
+        found = await perform(plan, work, Identified, step, f"who decides request {request.id}")
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        why = f"Who you are cannot be told: {cause_of(error)}. Nothing was changed; try again."
+        raise failure("NotAccepted", why) from None
+    refused = found.refusal or why_not(request, found.identity, user)
+    if refused:
+        raise failure("NotAccepted", f"{sentence(refused)} {_how_else(request, found)}".strip())
+    return found.identity
+
+
+def sentence(text: str) -> str:
+    """A text that begins like a sentence; a name in quotes stays as it is."""
+    return text if text.startswith(("'", '"')) else text[:1].upper() + text[1:]
+
+
+def _how_else(request: Request, found: Identified) -> str:
+    """How somebody who is not known, or not well enough, can decide after all."""
+    needs = request.route and (request.route.verified or (request.route.asks_who and not found.identity.person))
+    if not needs or found.identity.how == "verified":
+        return ""
+    info = workflow.info()
+    inbox = f"at {found.inbox}/requests/{info.namespace}/{info.workflow_id}/{request.id} or " if found.inbox else ""
+    proof = " --key FILE" if request.route and request.route.verified else ""
+    return f"Decide {inbox}with: mainspring approve {info.workflow_id} {request.id}{proof}"
+
+
+async def tell(request: Request, occasion: str, step: str, decision: str = "") -> None:
+    """Tell the channels of a request's route; what goes wrong with that fails nothing."""
+    plan = Plan(names.NOTIFY, 60, _NOTIFY_TRIES, timedelta(minutes=10))
+    told = lean(request).model_copy(update={"reason": request.reason})
+    work = NotifyWork(request=told, occasion=occasion, decision=decision)
+    summary = f"tell {', '.join(request.route.notify if request.route else ())}: request {request.id} {occasion}"
+    try:
+        done = await perform(plan, work, Notified, step, summary)
+    except ActivityError as error:
+        if not is_cancelled_exception(error):  # the run ends, or this execution of it
+            workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
+    else:
+        for why in done.failed:
+            workflow.logger.warning("Not told of request %s: %s", request.id, why)
+
+
+def lean(request: Request) -> Request:
+    """A request as it is carried or passed on: without the arguments, and what is only shown beside them."""
+    nothing: dict[str, object] = {
+        "args": {},
+        "about": "",
+        "reason": "",
+        "input_schema": {},
+        "answer_schema": {},
+        "choices": (),
+    }
+    return request.model_copy(update={**nothing, "proposed": None})

@@ -17,9 +17,9 @@ env: $(STAMP) ## make .venv from requirements.lock
 demo: $(STAMP) ## run the refund desk once, on a real Temporal server
 	@exec $(BIN)/mainspring demo $(ARGS)
 
-# Files are shared out to three processes, each with a Temporal server of its own; ARGS="-n 0" keeps to one, for a debugger.
+# Files are shared out to four processes, each with a Temporal server of its own; ARGS="-n 0" keeps to one, for a debugger.
 test: check ## all checks, then all tests
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile $(ARGS)
 
 # CHROMIUM names one that is not on the path. Screenshots go to build/ui.
 test-ui: $(STAMP) ## the tests that drive a real browser; fails where there is none

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError
 
-from mainspring.errors import LedgerError
+from mainspring.errors import LedgerError, PayloadError
 from mainspring.inbox.evidence import read_history
 from mainspring.inbox.fields import Change, shown
 from mainspring.inbox.waiting import fetch_page, page_name, read_page
@@ -28,11 +28,15 @@ class Shown(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Decisions, the newest first, of so many runs; `next` is where the next page begins ("" for nowhere)."""
+    """Decisions, the newest first, of so many runs, of which some could not be read.
+
+    `next` is where the next page begins ("" for nowhere).
+    """
 
     decided: tuple[Shown, ...]
     runs: int
     next: str
+    unread: int = 0
 
 
 async def list_decided(client: Client, token: str, run: str = "") -> Page:
@@ -48,26 +52,32 @@ async def list_decided(client: Client, token: str, run: str = "") -> Page:
     page = await fetch_page(runs, "its runs")
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def read(each: WorkflowExecution) -> list[Shown]:
+    async def read(each: WorkflowExecution) -> list[Shown] | None:
         async with room:
             return await read_decided(client, each.id, each.run_id)
 
-    found = [each for some in await asyncio.gather(*map(read, page)) for each in some]
-    return Page(tuple(sorted(found, key=lambda each: -each.of.at)), len(page), page_name(runs.next_page_token))
+    found = await asyncio.gather(*map(read, page))
+    decided = sorted((each for some in found for each in some or ()), key=lambda each: -each.of.at)
+    return Page(tuple(decided), len(page), page_name(runs.next_page_token), unread=found.count(None))
 
 
 async def find_decided(client: Client, run: str, number: str) -> Shown | None:
     """How a request of a run's newest execution was decided; None where its history does not tell."""
-    return next((each for each in await read_decided(client, run) if each.of.request == number), None)
+    return next((each for each in await read_decided(client, run) or () if each.of.request == number), None)
 
 
-async def read_decided(client: Client, run: str, run_id: str | None = None) -> list[Shown]:
-    """What was decided in one execution; nothing where it is no run of Mainspring, or its history is gone."""
+async def read_decided(client: Client, run: str, run_id: str | None = None) -> list[Shown] | None:
+    """What was decided in one execution; nothing where it is no run of Mainspring, or its history is gone.
+
+    None where something of it cannot be read, such as a large payload that is kept elsewhere.
+    """
     try:
         entry = Entry(run, await read_history(client, run, run_id))
         return [_shown(each) for each in await read_decisions(entry, client.data_converter)]
     except (RPCError, LedgerError, ValueError):  # a ValueError: another's workflow
         return []
+    except PayloadError:
+        return None
 
 
 def _shown(it: Decided) -> Shown:

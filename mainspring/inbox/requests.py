@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import deciders
-from mainspring.errors import TokenError
+from mainspring.errors import PayloadError, TokenError
 from mainspring.inbox.decided import find_decided
 from mainspring.inbox.evidence import read_evidence
 from mainspring.inbox.fields import fields_of
@@ -176,7 +176,7 @@ class Requests:
     ) -> Response:
         try:
             evidence = await read_evidence(self._desk.client, asked.run, request)
-        except RPCError:
+        except (RPCError, PayloadError):
             evidence = None
         about: dict[str, Any] = {"evidence": evidence, "refused": refused, "wrong": wrong or {}}
         return self._request_page(visit, "request.html", asked, request, status, **about)

@@ -62,7 +62,7 @@ def paid(order: int) -> list[int]:
 
 
 async def test_an_approver_finds_reads_and_approves(mainspring: Bench, ui: WebUI):
-    """From the list of what waits to the paid refund, with no JSON typed."""
+    """From the list of what waits to the paid refund in seven actions, five from the card; nothing is typed."""
     run = await mainspring.start(refund_desk, TICKET)
 
     await run.waiting()
@@ -77,21 +77,26 @@ async def test_an_approver_finds_reads_and_approves(mainspring: Bench, ui: WebUI
         TICKET[:40],
     ):
         await expect(card).to_contain_text(said)
+    read = len(ui.actions)
     await ui.send_update("approve 1: issue_refund")
 
+    assert (len(ui.actions), len(ui.actions) - read) == (7, 5)
+    assert not any(action.startswith("type ") for action in ui.actions)
     assert (await run.result()).result["outcome"] == "refunded"  # type: ignore[index]
     assert paid(1042) == [8900]
 
 
 async def test_the_model_reads_why_an_approver_denies(mainspring: Bench, ui: WebUI):
-    """A canned reason is one click, reaches the model word for word, and nothing is paid."""
+    """A listed reason takes as many actions, reaches the model word for word, and nothing is paid."""
     model = ScriptedModel(*refund(1042, 8900), DONE)
     run = await mainspring.start(refund_agent, TICKET, model=model)
 
     await run.waiting()
-    await ui.open_run(run.handle.id)
+    await ui.open_from_inbox(run.handle.id)
+    await ui.card()
     await ui.send_update("deny 1: not enough evidence")
     await run.result()
+    assert len(ui.actions) == 7
 
     answer = model.requests[-1].messages[-1]
     assert (answer.tool, answer.status, answer.text) == ("issue_refund", "denied", "not enough evidence")

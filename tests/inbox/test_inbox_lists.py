@@ -8,6 +8,7 @@ import pytest
 
 from agents.refund_desk import refund_agent
 from mainspring.core.approvals import Identity, Vote
+from mainspring.errors import PayloadError
 from mainspring.inbox.waiting import Filter, Waiting, is_for
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
@@ -163,3 +164,21 @@ def test_for_me_means_my_names_and_that_i_have_not_voted():
 def test_a_run_that_does_not_answer_fits_every_filter():
     """Nobody knows what it asks, so no filter hides it."""
     assert Filter(tool="x", mine=True, soon=True).fits(Waiting("run", "id", "agent"), NOW)
+
+
+async def test_a_run_whose_payloads_are_elsewhere_is_counted(
+    mainspring: Bench, ada: Visitor, monkeypatch: pytest.MonkeyPatch
+):
+    """It hides no decision of other runs, and the page says that it cannot be read."""
+    from mainspring.inbox import decided
+
+    async def elsewhere(*_: object) -> None:
+        raise PayloadError("it is not there")
+
+    monkeypatch.setattr(decided, "read_decisions", elsewhere)
+    run = await mainspring.start(refund_agent, TICKET, model=ScriptedModel(*REFUND, DONE))
+    await run.deny((await run.waiting())[0])
+    await run.result()
+
+    page = await until(lambda: ada.open(f"/decisions?run={run.handle.id}"), "of them cannot be read here")
+    assert page.status_code == 200

@@ -298,4 +298,4 @@ class Deciding(RuleBasedStateMachine):
 
 def test_whoever_says_what_the_request_keeps_its_rules() -> None:
     """One decision, by enough different people who may, or by its deadline, in any interleaving over weeks."""
-    run_state_machine_as_test(Deciding, settings=settings(max_examples=250, stateful_step_count=20))
+    run_state_machine_as_test(Deciding, settings=settings(max_examples=150, stateful_step_count=20))

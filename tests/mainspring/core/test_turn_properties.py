@@ -495,4 +495,4 @@ def misfit(permit: Permit, book: Book, *, policy: str = POLICY, now: float = 100
 
 def test_whatever_happens_the_table_keeps_its_rules() -> None:
     """No permit, no call; every answer is read, in order; the chain closes; it never hangs, in any interleaving."""
-    run_state_machine_as_test(Invocation, settings=settings(max_examples=300, stateful_step_count=40))
+    run_state_machine_as_test(Invocation, settings=settings(max_examples=200, stateful_step_count=40))

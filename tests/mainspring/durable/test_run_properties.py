@@ -318,7 +318,7 @@ async def follow(play: Play) -> None:
     await check_replay(executions)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.lists(PLANS, min_size=4, max_size=4))
 async def test_a_run_does_what_its_plan_foretells(stage: Stage, plans: list[Plan]) -> None:
     """The answer is right, each effect is done as often as permitted, totals add up, and the chain closes."""

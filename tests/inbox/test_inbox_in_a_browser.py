@@ -112,9 +112,11 @@ async def test_an_approver_reads_changes_and_approves(browser: Browser, mainspri
         await expect(page.get_by_role("status")).to_contain_text("changed (amount_cents: 8900 → 4000)")
         await run.result()
         await page.get_by_role("link", name="Decided").click()
-        await page.get_by_label("Run", exact=True).fill(run.handle.id)  # others may have decided as much since
-        await page.get_by_role("button", name="Show").click()
-        await page.get_by_text("1 changed: amount").first.click()
+        changed = page.get_by_text("1 changed: amount")
+        await page.goto(f"{url}/decisions?run={run.handle.id}")  # others may have decided as much since
+        while not await changed.count():  # the server's index may be a moment behind
+            await page.reload()
+        await changed.first.click()
         await keep(page, "inbox-decided-open")
 
 

@@ -32,7 +32,7 @@ def open_approving(routes: Sequence[Route], settings: Settings) -> tuple[Callabl
         open_verifier()
     if not settings.notify:
         return open_verifier, None
-    sign = partial(_sign_link, settings)
+    sign = partial(_sign_link, cache(partial(open_keys, settings)))
     templates, ui, inbox = settings.notify_templates, settings.ui_url, settings.inbox_url
     return open_verifier, open_notifier(settings.notify, templates=templates, ui=ui, inbox=inbox, sign=sign)
 
@@ -45,7 +45,8 @@ def open_own_verifier(settings: Settings) -> Verifier:
     """
     from mainspring.adapters.verifier import open_verifier
 
-    return open_verifier(settings.approvers, lambda: open_keys(settings).public())
+    keys = cache(partial(open_keys, settings))  # which are read again when they change
+    return open_verifier(settings.approvers, lambda: keys().public())
 
 
 def open_keys(settings: Settings) -> "ApprovalKeys":
@@ -59,13 +60,12 @@ def open_keys(settings: Settings) -> "ApprovalKeys":
     return open_approval_keys(settings.approval_keys_file, make=not settings.approval_keys)
 
 
-def _sign_link(settings: Settings, person: str, binding: str, until: float) -> str:
+def _sign_link(keys: "Callable[[], ApprovalKeys]", person: str, binding: str, until: float) -> str:
     """The token in a link, by which whoever gets it decides one request in this person's name."""
     now = time.time()
-    return open_keys(settings).sign(person, binding=binding, now=now, seconds=max(1.0, until - now))
+    return keys().sign(person, binding=binding, now=now, seconds=max(1.0, until - now))
 
 
-def sign_in(settings: Settings, person: str, roles: Sequence[str], binding: str, form: str) -> str:
+def sign_in(keys: "ApprovalKeys", person: str, roles: Sequence[str], binding: str, form: str) -> str:
     """The token by which somebody who logged in decides one thing, within a few minutes."""
-    keys = open_keys(settings)
     return keys.sign(person, roles=tuple(roles), binding=binding, form=form, now=time.time(), seconds=_SECONDS)

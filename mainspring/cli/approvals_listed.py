@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mainspring.cli.links import WAITING
 from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
@@ -55,7 +54,7 @@ class Wanted:
     @property
     def query(self) -> str:
         """The list query for runs in which such requests may wait."""
-        return f"{WAITING} AND ({self.where})" if self.where else WAITING
+        return f"{names.WAITING_RUNS} AND ({self.where})" if self.where else names.WAITING_RUNS
 
     def fits(self, request: Request) -> bool:
         """Whether this request is meant."""

@@ -12,7 +12,7 @@ from mainspring.approving.sending import EndedError, RefusedError, UnansweredErr
 from mainspring.cli.approvals_listed import Waiting, visible
 from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
-from mainspring.core.approvals import Decision, settled
+from mainspring.core.approvals import UNCHANGED, Decision, told
 from mainspring.core.canonical import canonical, digest
 from mainspring.core.deciding import deciders
 from mainspring.errors import MainspringError, UsageError
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """Updates under way to one run. Over ten, the server drops what the run is doing; and others may be deciding too."""
-LATE = "Nothing was changed by this click."
-"""How a run's sentence ends that tells who was faster (core.approvals.settled)."""
 
 PATIENCE = 6
 """How often one decision is sent while others are answered: a worker that has much to do takes its time."""
@@ -145,7 +143,7 @@ class Sending:
             said = await self._until_answered(each, form, update, first)
         except RefusedError as error:
             self._answered += 1
-            return Told(each, "late" if str(error).endswith(LATE) else "refused", str(error))
+            return Told(each, "late" if str(error).endswith(UNCHANGED) else "refused", str(error))
         except EndedError as error:
             return await self._after_its_end(each, first, str(error))
         except UsageError as error:
@@ -196,8 +194,8 @@ class Sending:
             return Told(each, "refused", why)
         for decision in decisions:
             if decision.request == number:
-                said = settled(each.request, Decision(request=number, choice=decision.choice))
-                return Told(each, "late", f"{said.removesuffix(LATE)}The run has ended since. {LATE}")
+                said = told(each.request, Decision(request=number, choice=decision.choice))
+                return Told(each, "late", f"{said} The run has ended since. {UNCHANGED}")
         return Told(each, "refused", why)
 
 

@@ -82,8 +82,10 @@ def answer(
     if outcome is None:
         _decide(run, names.ANSWER, {"request": request, "answer": text}, "answer", proof_of(key, token))
     else:
+        from mainspring.core.approvals import OUTCOMES
+
         form = {"request": request, "outcome": outcome.value}
-        _decide(run, names.ANSWER, form, outcome.value.replace("-", " "), proof_of(key, token))
+        _decide(run, names.ANSWER, form, OUTCOMES[outcome.value], proof_of(key, token))
 
 
 def take_over(

@@ -102,7 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.socket) -> None:
     import uvicorn
 
-    from mainspring.approving import open_own_verifier, sign_in
+    from mainspring.approving import open_keys, open_own_verifier, sign_in
     from mainspring.inbox.app import make_app
     from mainspring.inbox.people import Local
     from mainspring.serve import connect
@@ -118,7 +118,7 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
         login,
         url=settings.inbox_url or here,
         secret=settings.inbox_secret or secrets.token_hex(32),
-        sign=partial(sign_in, settings),
+        sign=partial(sign_in, open_keys(settings)),
         verifier=open_own_verifier(settings),
         session=timedelta(hours=settings.inbox_hours),
     )

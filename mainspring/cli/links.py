@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import quote
 
-from mainspring.contracts.names import DECIDERS, DUE, WAITS_FOR
+from mainspring.contracts.names import DECIDERS, DUE, WAITING_RUNS
 
-WAITING = f"{WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'"
-"""The list query for what waits for a person."""
 SOON = timedelta(days=1)
 
 
@@ -35,10 +33,10 @@ def lists(groups: Iterable[str], task_queue: str, now: datetime) -> list[Link]:
     """
     soon = (now + SOON).strftime("%Y-%m-%dT%H:%M:00Z")
     return [
-        Link("what waits", WAITING),
+        Link("what waits", WAITING_RUNS),
         Link("what is overdue", f"{DUE} < '{now:%Y-%m-%dT%H:%M:00Z}' AND ExecutionStatus = 'Running'"),
         Link(f"what is due by {now + SOON:%Y-%m-%d %H:%M} UTC", f"{DUE} < '{soon}' AND ExecutionStatus = 'Running'"),
-        *(Link(f"what waits for {each}", f"{DECIDERS} = {text(each)} AND {WAITING}") for each in groups),
+        *(Link(f"what waits for {each}", f"{DECIDERS} = {text(each)} AND {WAITING_RUNS}") for each in groups),
         Link("what failed", f"ExecutionStatus = 'Failed' AND TaskQueue = {text(task_queue)}"),
     ]
 

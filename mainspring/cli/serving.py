@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mainspring.cli.links import WAITING, Link
+from mainspring.cli.links import Link
+from mainspring.contracts.names import WAITING_RUNS
 
 if TYPE_CHECKING:
     from mainspring.serve import Project
@@ -63,7 +64,7 @@ async def _serve_all(project: "Project", settings: "Settings") -> None:
         async with working(project, await connect(settings), settings):
             typer.echo(f"Temporal server  {server.address}")
             typer.echo(f"Web UI           {server.ui_url}")
-            typer.echo(f"Waiting runs     {Link('what waits', WAITING).at(server.ui_url)}")
+            typer.echo(f"Waiting runs     {Link('what waits', WAITING_RUNS).at(server.ui_url)}")
             typer.echo(f"Start a run      {start}")
             typer.echo("Ctrl-C ends it; runs are kept, and go on with the next start.")
             await asyncio.Event().wait()

@@ -13,7 +13,6 @@ class IdentifyWork(Record):
 
     update: str
     request: Request
-    tenant: str = ""
     form: str = ""
     token: str = ""
 

@@ -42,3 +42,5 @@ DUE = "MainspringDue"
 """Search attribute (Datetime): the first deadline of what waits."""
 SEARCH_ATTRIBUTES = {WAITS_FOR: "Keyword", DECIDERS: "KeywordList", DUE: "Datetime"}
 """Ours, with their types as Temporal's command line spells them."""
+WAITING_RUNS = f"{WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'"
+"""The list query for runs that wait for a person."""

@@ -225,6 +225,10 @@ def changed(before: dict[str, Json], after: dict[str, Json]) -> str:
     )
 
 
+OUTCOMES: dict[str, Choice] = {"happened": "happened", "not-happened": "not happened", "give-up": "give up"}
+"""How a call ended whose outcome is not known, as a form and the command line say it."""
+UNCHANGED = "Nothing was changed by this click."
+"""How a sentence ends that tells who was faster."""
 _SAID: dict[Choice, str] = {
     "approve": "was approved",
     "deny": "was denied",
@@ -248,7 +252,7 @@ def told(request: Request, decision: Decision) -> str:
 
 def settled(request: Request, decision: Decision) -> str:
     """The same, for a late click."""
-    return f"{told(request, decision)} Nothing was changed by this click."
+    return f"{told(request, decision)} {UNCHANGED}"
 
 
 def is_answer(request: Request) -> bool:

@@ -6,13 +6,12 @@ wraps code nor scrolls it and gives the card half of the window: lines are broke
 
 import re
 import textwrap
-from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import quote
 
 from mainspring.core.approvals import Request, changed, choices, is_answer
 from mainspring.core.canonical import Json, canonical
 from mainspring.core.deciding import deciders
+from mainspring.core.words import amount, label, request_path, when
 
 _SHOWN = 20
 """Requests that a card shows in full."""
@@ -59,8 +58,7 @@ class Place(NamedTuple):
 
     def link(self, request: str) -> str:
         """Where a request is decided in the inbox, "" where there is none."""
-        parts = "/".join(quote(each, safe="") for each in (self.namespace, self.run, request))
-        return f"{self.inbox.rstrip('/')}/requests/{parts}" if self.inbox else ""
+        return self.inbox.rstrip("/") + request_path(self.namespace, self.run, request) if self.inbox else ""
 
 
 _NOWHERE = Place()
@@ -94,11 +92,6 @@ def _section(request: Request, place: Place) -> str:
         f"{_how(request, place)}\n\n"
         f"{_then(request, when(request.deadline))}\n"
     )
-
-
-def when(moment: float) -> str:
-    """A moment in words: `2026-11-26 09:00 UTC`."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def who_decides(request: Request) -> str:
@@ -225,12 +218,12 @@ def _question(request: Request) -> str:
 
 
 def _label(name: str) -> str:
-    return name.removesuffix("_cents").replace("_", " ") if name.isidentifier() else _code(name)
+    return label(name) if name.isidentifier() else _code(name)
 
 
 def _shown(name: str, value: Json) -> str:
-    if name.endswith("_cents") and isinstance(value, int):
-        return f"**{value / 100:,.2f}** ({value} cents)"
+    if whole := amount(name, value):
+        return f"**{whole}** ({value} cents)"
     return _code(value if isinstance(value, str) else canonical(value))
 
 

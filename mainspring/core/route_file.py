@@ -26,7 +26,7 @@ Pure: parts in, values out. Whoever reads the file closes the `Problems`.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import get_args
@@ -311,9 +311,3 @@ def _deny_reason(problems: Problems, part: Part) -> str:
     if len(words) > _LONGEST_BUTTON or not words.isprintable():
         problems.wrong(part, f"a reason to deny becomes a button: one line of at most {_LONGEST_BUTTON} characters.")
     return words
-
-
-def first_of(routes: Sequence[Route], point: RoutePoint, tool: str = "") -> Route | None:
-    """The first route for what is not judged: an outcome, or what a graph's node gave."""
-    fitting = (each for each in routes if each.point == point and each.tool in ("", tool))
-    return next((each for each in fitting if each.when == "true" and each.hours is None), None)

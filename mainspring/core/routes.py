@@ -4,6 +4,7 @@ A route is an entry of a rule file's section `approvals` (`core.route_file`). A 
 that section, or a role that an identity provider vouches for.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -96,3 +97,9 @@ class People(Value):
     def decides_for(self, person: str, day: str) -> tuple[str, ...]:
         """Those for whom a person decides on a day (`2026-11-26`)."""
         return tuple(each.giver for each in self.delegations if each.taker == person and day <= each.until)
+
+
+def first_of(routes: Sequence[Route], point: RoutePoint, tool: str = "") -> Route | None:
+    """The first route for what is not judged: an outcome, or what a graph's node gave."""
+    fitting = (each for each in routes if each.point == point and each.tool in ("", tool))
+    return next((each for each in fitting if each.when == "true" and each.hours is None), None)

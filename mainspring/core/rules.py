@@ -91,7 +91,6 @@ class Judge:
                 condition is not CEL; further mistakes follow in the same message.
         """
         self.limits = policy.limits
-        self.people = policy.people
         self._tools = {tool.name: tool for tool in tools}
         problems = ProblemsByFile()
         compiled: list[_Compiled] = []
@@ -143,9 +142,8 @@ class Judge:
 
     def route(self, point: Point, facts: Facts) -> Route | None:
         """The first route that holds for a request; one that cannot be evaluated holds. Never raises."""
-        fitting = [each for each in self._routes if each[0].point == point and each[0].tool in ("", facts.tool)]
-        values = plain_facts(made(facts, frozenset[str]().union(*(each[1].reads for each in fitting))))
-        for route, condition in fitting:
+        values = plain_facts(made(facts, self.route_reads(point, facts.tool)))
+        for route, condition in self._routes_at(point, facts.tool):
             try:
                 if condition.holds(values):
                     return route
@@ -154,9 +152,12 @@ class Judge:
         return None
 
     def reads(self, point: Point, tool: str = "") -> frozenset[str]:
-        """Which facts the rules and routes read at a point, for calls of a tool."""
-        routes = (c.reads for route, c in self._routes if route.point == point and route.tool in ("", tool))
-        return self._group(point, tool).reads.union(*routes)
+        """Which facts the rules read at a point, for calls of a tool."""
+        return self._group(point, tool).reads
+
+    def route_reads(self, point: Point, tool: str = "") -> frozenset[str]:
+        """Which facts the routes read, of requests at a point about calls of a tool."""
+        return frozenset[str]().union(*(condition.reads for _, condition in self._routes_at(point, tool)))
 
     def checks(self, point: Point, tool: str = "") -> frozenset[str]:
         """Which Python functions the rules name at a point, for calls of a tool."""
@@ -169,6 +170,9 @@ class Judge:
     def rules(self, point: Point, tool: str = "") -> tuple[Rule, ...]:
         """The rules that are asked at a point, for calls of a tool."""
         return tuple(each.rule for each in self._group(point, tool).rules)
+
+    def _routes_at(self, point: Point, tool: str) -> Iterator[tuple[Route, Expression]]:
+        return (each for each in self._routes if each[0].point == point and each[0].tool in ("", tool))
 
     def _compiled_route(self, problems: ProblemsByFile, route: Route, own: str, agent: str) -> Expression | None:
         """The condition of a route; none where it is wrong, or for a tool that this agent does not have."""

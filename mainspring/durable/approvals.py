@@ -14,6 +14,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from mainspring.contracts import names
 from mainspring.contracts.carried import Carried, Questions, Settled
+from mainspring.contracts.run import RunInput
 from mainspring.core import card
 from mainspring.core.approvals import (
     OWN_WORDS,
@@ -34,11 +35,12 @@ from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import counted, deciders, dropped, is_enough, missing, next_moment, passed, why_not
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
+from mainspring.core.words import when
 from mainspring.durable.asking import new_request
 from mainspring.durable.deciders import identify, lean, sentence, tell
 from mainspring.durable.failures import failure
 from mainspring.durable.forms import answer_of, check_form, edited, read_form, reason_of
-from mainspring.durable.updates import Updates
+from mainspring.durable.updates import Updates, update_id
 
 _WAITS_FOR = SearchAttributeKey.for_keyword(names.WAITS_FOR)
 _DECIDERS = SearchAttributeKey.for_keyword_list(names.DECIDERS)
@@ -57,7 +59,7 @@ class Approvals:
     def __init__(self, updates: Updates) -> None:
         """Nothing is asked yet."""
         self._updates = updates
-        self._paused = self._is_session = False
+        self._paused = False
         self._carried: Carried | None = None
         self._asked = self._checked = 0
         self._open: dict[str, Request] = {}
@@ -71,6 +73,11 @@ class Approvals:
         return list(self._open.values())
 
     @property
+    def _given(self) -> RunInput:
+        """What the run was given, as far as that is known yet."""
+        return self._carried.given if self._carried else RunInput()
+
+    @property
     def any_asked(self) -> bool:
         """Whether a person was asked anything in this execution."""
         return bool(self._open or self._settled)
@@ -78,7 +85,7 @@ class Approvals:
     def restore(self, carried: Carried) -> None:
         """Take up the requests of the execution before, each with its number and deadline: updates come at once."""
         questions, self._carried = carried.questions, carried
-        self._paused, self._is_session = carried.paused, carried.given.input is None
+        self._paused = carried.paused
         self._asked, self._checked = questions.asked, questions.checked
         self._settled = {each.request.id: (each.request, each.decision) for each in questions.settled}
         self._untold = {(each.request.step, each.request.kind): each.decision for each in questions.fresh}
@@ -91,10 +98,10 @@ class Approvals:
         """Show what waits on the run's page, with what the run was given."""
         self._carried = carried
         self._paused = self._paused or carried.paused
-        self._is_session = carried.given.input is None
         if self._open or carried.questions.open:
             self._show()
-        self._describe()
+        else:
+            self._describe()
 
     def show_paused(self, *, paused: bool) -> None:
         """Show on the run's page whether it is paused."""
@@ -218,8 +225,7 @@ class Approvals:
         reason = reason_of(request, choice, said, given)
         after = self._edited(request, edited(request, choice, given))
         if identity:
-            update = workflow.current_update_info()
-            vote = Vote(identity=identity, choice=choice, update=update.id if update else "", at=workflow.time())
+            vote = Vote(identity=identity, choice=choice, update=update_id(), at=workflow.time())
             after = counted(after, vote)
             if not is_enough(after):
                 self._change(after)
@@ -235,13 +241,11 @@ class Approvals:
         request = self._must_be_open(before.id, given)
         if (request.binding, request.route) != (before.binding, before.route):
             raise failure("NotAccepted", f"Request {request.id} was changed meanwhile. Look at it again, then decide.")
-        user = self._carried.given.user if self._carried else ""
-        if refused := why_not(request, identity, user):
+        if refused := why_not(request, identity, self._given.user):
             raise failure("NotAccepted", sentence(refused))
         return request
 
     def _decided(self, request: Request, after: Request, choice: Choice, reason: str, answer: str) -> str:
-        update = workflow.current_update_info()
         is_review = is_answer(request)
         other = after.args if after.proposed is not None else None
         if is_review and other and choice == "approve":
@@ -250,7 +254,7 @@ class Approvals:
             request=request.id,
             choice=choice,
             reason=reason,
-            update=update.id if update else "",
+            update=update_id(),
             answer=answer,
             args=other,
             votes=after.votes,
@@ -279,9 +283,7 @@ class Approvals:
         if not (request.route or given.get("token")):
             return None
         self._checked += 1
-        of = self._carried.given if self._carried else None
-        step, tenant, user = f"identify-{self._checked}", of.tenant if of else "", of.user if of else ""
-        return await identify(request, choice, given, step, tenant=tenant, user=user)
+        return await identify(request, choice, given, f"identify-{self._checked}", user=self._given.user)
 
     async def reschedule(self, form: Any, moments: dict[str, float]) -> str:
         """Move the moments of a request, each to as many seconds from now; gives the sentence the person reads.
@@ -396,14 +398,15 @@ class Approvals:
     def _describe(self) -> None:
         """Say on the run's page what it waits for."""
         if requests := self.waiting:
-            given = self._carried.given if self._carried else None
+            given = self._given
             info, inbox = workflow.info(), self._carried.inbox if self._carried else ""
             place = card.Place(info.namespace, info.workflow_id, inbox)
-            details = card.card(requests, (given.input or "") if given else "", given.user if given else "", place)
+            details = card.card(requests, given.input or "", given.user, place)
         elif self._paused:
             details = card.paused()
         else:
-            details = card.session() if self._is_session else card.working(workflow.info().workflow_type)
+            is_session = self._carried is not None and self._given.input is None
+            details = card.session() if is_session else card.working(workflow.info().workflow_type)
         workflow.set_current_details(details)
 
     def _show(self) -> None:
@@ -443,7 +446,7 @@ class Approvals:
 def _times(request: Request) -> str:
     """The moments of a request, in words."""
     at = {"reminder": request.remind, "escalated": request.escalate, "deadline": request.deadline}
-    return ", ".join(f"{name} {card.when(time)}" for name, time in at.items() if time)
+    return ", ".join(f"{name} {when(time)}" for name, time in at.items() if time)
 
 
 def _so_far(request: Request) -> str:

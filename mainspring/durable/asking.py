@@ -5,8 +5,7 @@ from typing import Any, cast
 from mainspring.core.approvals import Kind, Request, Routed, binding
 from mainspring.core.canonical import Json
 from mainspring.core.deciding import routed
-from mainspring.core.route_file import first_of
-from mainspring.core.routes import Route
+from mainspring.core.routes import Route, first_of
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 

@@ -9,28 +9,26 @@ from mainspring.contracts import names
 from mainspring.contracts.deciding import Identified, IdentifyWork, Notified, NotifyWork
 from mainspring.core.approvals import Identity, Request, form_digest
 from mainspring.core.canonical import Json
+from mainspring.core.card import Place
 from mainspring.core.deciding import why_not
 from mainspring.durable.failures import cause_of, failure
 from mainspring.durable.perform import Plan, perform
+from mainspring.durable.updates import update_id
 
 _IDENTIFY_TRIES = 2
 _NOTIFY_TRIES = 12
 """With growing pauses of up to ten minutes: over an hour in all."""
 
 
-async def identify(
-    request: Request, choice: str, given: dict[str, Json], step: str, *, tenant: str, user: str
-) -> Identity:
+async def identify(request: Request, choice: str, given: dict[str, Json], step: str, *, user: str) -> Identity:
     """Who sent the update in hand, where that person may decide the request.
 
     Raises:
         ApplicationError: NotAccepted: they may not, their token is refused, or who they are cannot be told.
     """
-    info = workflow.current_update_info()
     work = IdentifyWork(
-        update=info.id if info else "",
+        update=update_id(),
         request=lean(request),
-        tenant=tenant,
         form=form_digest(choice, given),
         token=str(given.get("token") or ""),
     )
@@ -59,7 +57,8 @@ def _how_else(request: Request, found: Identified) -> str:
     if not needs or found.identity.how == "verified":
         return ""
     info = workflow.info()
-    inbox = f"at {found.inbox}/requests/{info.namespace}/{info.workflow_id}/{request.id} or " if found.inbox else ""
+    page = Place(info.namespace, info.workflow_id, found.inbox).link(request.id)
+    inbox = f"at {page} or " if page else ""
     proof = " --key FILE" if request.route and request.route.verified else ""
     return f"Decide {inbox}with: mainspring approve {info.workflow_id} {request.id}{proof}"
 

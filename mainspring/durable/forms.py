@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from mainspring.contracts import names
 from mainspring.core.answers import read_answer
-from mainspring.core.approvals import Choice, Request, is_answer
+from mainspring.core.approvals import OUTCOMES, Choice, Request, is_answer
 from mainspring.core.canonical import Json, canonical
 from mainspring.core.yaml_parts import read_time
 from mainspring.durable.failures import failure
@@ -20,7 +20,6 @@ _RIGHT: dict[str, tuple[Choice, ...]] = {
     "question": ("answer", "deny", "stop", "take over"),
     "outcome": _OF_OUTCOME,
 }
-_OUTCOMES: dict[str, Choice] = {"happened": "happened", "not-happened": "not happened", "give-up": "give up"}
 _MOMENTS = ("deadline", "remind", "escalate")
 _LONGEST = 64 * 1024
 """Bytes of what a person writes."""
@@ -64,12 +63,12 @@ def read_choice(verb: str, form: dict[str, Json]) -> tuple[Choice, dict[str, Jso
         return "answer", rest
     if verb == names.ANSWER:
         outcome = rest.pop("outcome", None)
-        if outcome not in _OUTCOMES:
-            known = ", ".join(map(repr, _OUTCOMES))
+        if outcome not in OUTCOMES:
+            known = ", ".join(map(repr, OUTCOMES))
             raise failure(
                 "NotAccepted", f"outcome is {outcome!r}; it must be one of {known}. A question needs 'answer'."
             )
-        return _OUTCOMES[str(outcome)], rest
+        return OUTCOMES[str(outcome)], rest
     return "approve", rest
 
 

@@ -16,6 +16,12 @@ REMEMBERED = 1000
 """How many updates are carried along; a client retries for minutes, not for that long."""
 
 
+def update_id() -> str:
+    """The id of the update in hand; "" where there is none."""
+    info = workflow.current_update_info()
+    return info.id if info else ""
+
+
 class Updates:
     """The updates this run has handled. `count` is how many this execution took, and `counted` is told of each."""
 

@@ -120,10 +120,11 @@ def _about(  # noqa: PLR0917 - each is a part of what is known
 def flow_of(
     judge: Judge, agent: AgentSpec, tool: ToolSpec | None, args: dict[str, Json], messages: tuple[Message, ...]
 ) -> Flow:
-    """What the arguments of a call were made of, as far as anybody asks: a rule, or the agent that is the tool."""
+    """What the arguments of a call were made of, as far as a rule, a route or the agent that is the tool asks."""
     if tool is None:
         return Flow()
-    read = OF_FLOW if judge.checks("tool_call", tool.name) else OF_FLOW & judge.reads("tool_call", tool.name)
+    named = judge.reads("tool_call", tool.name) | judge.route_reads("tool_call", tool.name)
+    read = OF_FLOW if judge.checks("tool_call", tool.name) else OF_FLOW & named
     if not (read or tool.agent):
         return Flow()
     return flow(agent, tool, args, messages, exact=bool(tool.agent or read - _NAMED))

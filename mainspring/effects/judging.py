@@ -25,6 +25,8 @@ from mainspring.effects.threads import beside, in_thread
 
 CHECK_SECONDS = 1.0
 """How long a function that a rule names may take."""
+_SLOW = frozenset({"found", "recalled", "ungrounded", "citations"})
+"""Facts that take time to work out."""
 
 
 def known(run: RunRef, agent: AgentSpec, at: float = 0.0) -> Facts:
@@ -66,7 +68,7 @@ async def ask_rules(  # noqa: PLR0917 - by whom, where, about what
     `written` is what recognisers look into, where that is not what the facts hold.
     """
     judge = guards.judge(agent)
-    facts = await _gathered(guards, agent, judge, point, facts, messages, written)
+    facts = await _gathered(guards, agent, _read(judge, point, facts), point, facts, messages, written)
     return judge.judge(point, facts, await _checked(guards, judge, point, facts))
 
 
@@ -77,7 +79,7 @@ async def ask_redactions(
     judge = guards.judge(agent)
     if not judge.says("redact", point, facts.tool):
         return ()
-    facts = await _gathered(guards, agent, judge, point, facts, messages)
+    facts = await _gathered(guards, agent, _read(judge, point, facts), point, facts, messages)
     return judge.redactions(point, facts, await _checked(guards, judge, point, facts))
 
 
@@ -88,33 +90,37 @@ async def ask_route(
     if not agent.routes:
         return None
     judge = guards.judge(agent)
-    facts = await _gathered(guards, agent, judge, point, facts, messages)
+    facts = await _gathered(guards, agent, judge.route_reads(point, facts.tool), point, facts, messages)
     route = judge.route(point, facts)
     return routed(route, facts.now) if route else None
+
+
+def _read(judge: Judge, point: Point, facts: Facts) -> frozenset[str]:
+    """The facts that rules read; a function that one names may read all of them."""
+    return _SLOW if judge.checks(point, facts.tool) else judge.reads(point, facts.tool)
 
 
 async def _gathered(  # noqa: PLR0917 - whose rules, where, and what they are asked about
     guards: Guards,
     agent: AgentSpec,
-    judge: Judge,
+    reads: frozenset[str],
     point: Point,
     facts: Facts,
     messages: tuple[Message, ...],
     written: Json = None,
 ) -> Facts:
-    """The facts with those that take time to work out, as far as a rule or a function reads them."""
-    reads, everything = judge.reads(point, facts.tool), bool(judge.checks(point, facts.tool))
+    """The facts with those that take time to work out, as far as they are read."""
     more: dict[str, Any] = {}
-    if everything or "found" in reads:
+    if "found" in reads:
         about = written or _about(point, facts)
         more["found"] = await beside(_size(about), Redactor(guards.recogniser, b"", "").kinds, about)
-    if everything or "recalled" in reads:
+    if "recalled" in reads:
         more["recalled"] = next((m.text for m in messages[:1] if m.text.startswith(RECALLED)), "")
-    if (everything or "ungrounded" in reads) and point in ("tool_call", "output"):
+    if "ungrounded" in reads and point in ("tool_call", "output"):
         read = what_was_read(agent.instructions, messages)
         args = point == "tool_call"
         more["ungrounded"] = ungrounded_arguments(facts.args, read) if args else ungrounded_numbers(facts.text, read)
-    if (everything or "citations" in reads) and point == "output":
+    if "citations" in reads and point == "output":
         more["citations"] = citations(facts.text, messages)
     return facts.model_copy(update=more) if more else facts
 

@@ -5,12 +5,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from mainspring.core.canonical import Json
+from mainspring.core.words import amount, label, request_path, when
 from mainspring.inbox.evidence import pretty
 
 STATIC = Path(__file__).parent / "static"
@@ -33,11 +32,6 @@ def render(template: str, status: int = 200, **context: Any) -> HTMLResponse:
     return HTMLResponse(_ENVIRONMENT.get_template(template).render(**context), status_code=status)
 
 
-def address(kind: str, namespace: str, run: str, number: str) -> str:
-    """The path of a request's page: `kind` is `requests` or `link`."""
-    return f"/{kind}/{quote(namespace, safe='')}/{quote(run, safe='')}/{quote(number, safe='')}"
-
-
 def visible(text: str) -> str:
     """What cannot be seen, or turns the direction of writing, must not change what a person reads."""
     lines = text.replace("\r\n", "\n")
@@ -47,11 +41,6 @@ def visible(text: str) -> str:
 def cut(text: str) -> tuple[str, int]:
     """A text as far as a page shows it, and how many characters are left out."""
     return visible(text[:LONGEST]), max(0, len(text) - LONGEST)
-
-
-def moment(seconds: float) -> str:
-    """Seconds since 1970 as `2026-08-01 14:05 UTC`."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def machine_time(seconds: float) -> str:
@@ -72,17 +61,6 @@ def span(seconds: float) -> str:
 def money(microusd: int | None) -> str:
     """Millionths of a dollar as `$0.0123`."""
     return "price not known" if microusd is None else f"${microusd / 1e6:,.4f}" if microusd else "$0"
-
-
-def label(name: str) -> str:
-    """The name of an argument as people write it."""
-    return name.removesuffix("_cents").replace("_", " ") if name.isidentifier() else name
-
-
-def amount(name: str, value: Json) -> str:
-    """What an amount in cents is in whole units; "" for all else."""
-    is_cents = name.endswith("_cents") and isinstance(value, int) and not isinstance(value, bool)
-    return f"{value / 100:,.2f}" if is_cents and abs(value) < 10**15 else ""  # type: ignore[operator, arg-type]
 
 
 def compared(old: str, new: str) -> list[Piece]:
@@ -109,10 +87,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: Any = made.filters
-    for each in (visible, cut, moment, machine_time, span, money, label, pretty):
+    for each in (visible, cut, machine_time, span, money, label, pretty):
         filters[each.__name__] = each
+    filters["moment"] = when
     functions: Any = made.globals
-    functions.update(amount=amount, compared=compared, address=address)
+    functions.update(amount=amount, compared=compared, request_path=request_path)
     return made
 
 

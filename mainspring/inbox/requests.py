@@ -13,13 +13,13 @@ from temporalio.service import RPCError
 from mainspring.core.approvals import Request
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import deciders
+from mainspring.core.words import request_path
 from mainspring.errors import PayloadError, TokenError
 from mainspring.inbox.decided import find_decided
 from mainspring.inbox.evidence import read_evidence
 from mainspring.inbox.fields import fields_of
 from mainspring.inbox.pages import Desk, read_form
 from mainspring.inbox.people import Local, Person, Sign
-from mainspring.inbox.rendering import address
 from mainspring.inbox.saying import CHANGED, OWN, Saying, Unclear, can, is_prose, said
 from mainspring.inbox.sending import send
 from mainspring.inbox.sessions import csrf_of
@@ -198,7 +198,7 @@ class Requests:
             "own": OWN,
             "seen": _seen(request),
             "update": secrets.token_hex(16),
-            "action": address(kind, self._desk.client.namespace, asked.run, request.id),
+            "action": request_path(self._desk.client.namespace, asked.run, request.id, kind),
             "csrf": csrf_of(visit),
         }
         return self._desk.page(visit, template, status, **(shared | more))

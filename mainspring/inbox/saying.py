@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mainspring.contracts import names
-from mainspring.core.approvals import Choice, Request, choices, form_digest, is_answer
+from mainspring.core.approvals import OUTCOMES, Choice, Request, choices, form_digest, is_answer
 from mainspring.core.canonical import Json
 from mainspring.inbox.fields import Change, changes, edited, same, shown
 
 OWN = "own"
 """Stands for a reason or an answer of one's own, where listed ones are numbered."""
-_OUTCOMES: dict[str, Choice] = {"happened": "happened", "not-happened": "not happened", "give-up": "give up"}
 _UPDATES: dict[Choice, str] = {
     "approve": names.APPROVE,
     "deny": names.DENY,
@@ -105,9 +104,9 @@ def _picked(listed: tuple[str, ...], number: str) -> str:
 
 def _outcome(_request: Request, typed: Mapping[str, str]) -> Saying | Unclear:
     outcome = typed.get("outcome", "")
-    if outcome not in _OUTCOMES:
+    if outcome not in OUTCOMES:
         return Unclear({"outcome": "Say what you found out."})
-    return Saying(_OUTCOMES[outcome], {"outcome": outcome, **_with_comment(typed.get("comment", ""))})
+    return Saying(OUTCOMES[outcome], {"outcome": outcome, **_with_comment(typed.get("comment", ""))})
 
 
 def _take_over(_request: Request, typed: Mapping[str, str]) -> Saying | Unclear:

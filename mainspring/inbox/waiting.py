@@ -28,7 +28,6 @@ _LOOKED_AT = 200
 """How many runs one page looks at, at most, where filters leave few."""
 _ALL_WITHIN = 8.0
 _LISTS_WITHIN = 5.0
-_QUERY = f"{names.WAITS_FOR} IS NOT NULL AND ExecutionStatus = 'Running'"
 
 Silence = Literal["", "silent", "gone"]
 """Why a run said nothing: no worker answers, or it has ended or is not there."""
@@ -96,7 +95,7 @@ async def list_waiting(client: Client, wanted: Filter, token: str, now: float) -
     Raises:
         SetupError: the server does not list them; most likely the search attribute is not registered.
     """
-    runs = client.list_workflows(_QUERY, page_size=_PAGE, next_page_token=read_page(token))
+    runs = client.list_workflows(names.WAITING_RUNS, page_size=_PAGE, next_page_token=read_page(token))
     until = time.monotonic() + _ALL_WITHIN
     found: list[Waiting] = []
     looked_at = 0

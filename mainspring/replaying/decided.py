@@ -19,15 +19,13 @@ from mainspring.replaying.past import Past, asked_about, read_past, steps_of
 from mainspring.replaying.sources import Entry
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry.history import Click, Facts, Wait, read_facts
-from mainspring.telemetry.projection import choice_of, clicks_on, deciding, project
+from mainspring.telemetry.projection import ASKED, choice_of, clicks_on, deciding, project
 from mainspring.telemetry.spans import Span
 
 _CHOICE = re.compile(r"answer \d+: choice (?P<number>\d+)")
 """A run-time update, named as `core.approvals.choices` does."""
 _WORDS: tuple[Choice, ...] = ("answer", "take over")
 """What is decided with words of a person's own."""
-_KINDS: dict[str, Kind] = {"ask": "approval", "question": "question"}
-"""What kind of request comes of a verdict on a call."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +156,12 @@ def _asked(past: Past, facts: Facts) -> list[tuple[str, Kind, Json]]:
     carried = facts.carried.questions.open if facts.carried else ()
     found: list[tuple[str, Kind, Json]] = [(each.step, each.kind, _about(each)) for each in carried]
     for each in asked_about(past):
-        if each.then.verdict not in _KINDS:
+        if each.then.verdict not in ASKED:
             continue
         if each.point == "output":
             found.extend(_reviewed(each.activity.result, each.step))
         else:
-            found.append((each.step, _KINDS[each.then.verdict], cast("Json", each.args)))
+            found.append((each.step, ASKED[each.then.verdict], cast("Json", each.args)))
     return [*found, *_unknown(past)]
 
 

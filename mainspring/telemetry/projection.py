@@ -20,7 +20,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import OWN_WORDS, Vote
+from mainspring.core.approvals import OUTCOMES, OWN_WORDS, Choice, Kind, Vote
 from mainspring.core.deciding import AGREEING
 from mainspring.core.spec import Spec
 from mainspring.core.turn import CallVerdict
@@ -44,19 +44,17 @@ from mainspring.telemetry.trace import Trace, in_order
 
 BUTTON = re.compile(r"(?P<verb>approve|deny|answer|take over) (?P<request>\d+)(: | and )(?P<rest>.*)")
 """A run-time update, named as `core.approvals.choices` does."""
-ASKED: dict[str, str] = {"ask": "approval", "question": "question"}
-"""What kind of request comes of a verdict."""
+ASKED: dict[str, Kind] = {"ask": "approval", "question": "question"}
+"""What kind of request comes of a verdict on a call."""
 STOP = "stop the run"
 DECIDING = {names.APPROVE, names.DENY, names.ANSWER, names.TAKE_OVER}
 """The stable updates that decide."""
-OUTCOMES = {
-    "happened": "happened",
+BUTTONS: dict[str, Choice] = {
     "it happened": "happened",
-    "not-happened": "not happened",
     "it did not happen, run it": "not happened",
-    "give-up": "give up",
     "give up": "give up",
 }
+"""How run-time updates name an outcome."""
 
 
 @dataclass
@@ -296,7 +294,7 @@ def choice_of(click: Click) -> str:
     verb, said = (button["verb"], button["rest"]) if button else (click.name, str(click.form.get("outcome", "")))
     if verb == names.DENY:
         return "stop" if said == STOP or click.form.get("stop") is True else verb
-    return OUTCOMES.get(said, verb) if verb == names.ANSWER else verb
+    return {**OUTCOMES, **BUTTONS}.get(said, verb) if verb == names.ANSWER else verb
 
 
 def clicks_on(clicks: Iterable[Click], request: str) -> list[Click]:

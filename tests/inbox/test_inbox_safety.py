@@ -7,10 +7,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from mainspring.core.words import request_path
 from mainspring.errors import TokenError
 from mainspring.inbox.app import make_app
 from mainspring.inbox.people import Local, Oidc
-from mainspring.inbox.rendering import address, render, visible
+from mainspring.inbox.rendering import render, visible
 from mainspring.inbox.sessions import safe_next
 from mainspring.ports.verifier import Verifier
 from mainspring.testing.bench import Bench
@@ -185,7 +186,7 @@ def test_a_run_has_one_address(run: str):
     """Whatever a workflow id holds, its address is one path, with the id in one piece."""
     from urllib.parse import unquote, urlsplit
 
-    path = urlsplit(address("requests", "default", run, "1")).path
+    path = urlsplit(request_path("default", run, "1")).path
 
     assert unquote(path) == f"/requests/default/{run}/1"
     assert path.count("/") == 4

@@ -43,7 +43,7 @@ async def test_by_login_and_by_link(mainspring: Bench, provider: Provider, tmp_p
         Oidc(provider.issuer, "the-inbox", "a secret", roles="groups"),
         url="http://127.0.0.1",
         secret=SECRET,
-        sign=partial(sign_in, settings),
+        sign=partial(sign_in, open_keys(settings)),
         verifier=open_own_verifier(settings),
     )
 

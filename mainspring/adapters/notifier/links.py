@@ -4,6 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from mainspring.adapters.notifier.ways import Links
+from mainspring.core.words import request_path
 from mainspring.ports.notifier import Notice
 
 Sign = Callable[[str, str, float], str]
@@ -15,15 +16,13 @@ def links_of(notice: Notice, *, ui: str, inbox: str, person: str = "", sign: Sig
 
     For a `person` the link to the inbox lets its reader decide in their name, as long as there is something to decide.
     """
-    namespace, run, execution, number = (
-        quote(each, safe="") for each in (notice.namespace, notice.run, notice.execution, notice.request)
-    )
+    namespace, run, execution = (quote(each, safe="") for each in (notice.namespace, notice.run, notice.execution))
     to_ui = f"{ui.rstrip('/')}/namespaces/{namespace}/workflows/{run}/{execution}/user-metadata" if ui else ""
     if not inbox:
         return Links(ui=to_ui)
-    place = f"{namespace}/{run}/{number}"
+    about = (notice.namespace, notice.run, notice.request)
     is_open = notice.occasion != "decided" and notice.deadline > 0  # a link that never expires is none to send around
     if person and sign and notice.binding and is_open:
         token = quote(sign(person, notice.binding, notice.deadline), safe="")
-        return Links(ui=to_ui, inbox=f"{inbox.rstrip('/')}/link/{place}?t={token}")
-    return Links(ui=to_ui, inbox=f"{inbox.rstrip('/')}/requests/{place}")
+        return Links(ui=to_ui, inbox=f"{inbox.rstrip('/')}{request_path(*about, kind='link')}?t={token}")
+    return Links(ui=to_ui, inbox=inbox.rstrip("/") + request_path(*about))

@@ -5,7 +5,6 @@ HTML, and what is put into it is escaped. Templates run in Jinja's sandbox, and 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -16,6 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from mainspring.adapters.notifier.ways import Links, Words
 from mainspring.core.approvals import Kind
+from mainspring.core.words import when
 from mainspring.errors import SetupError, did_you_mean
 from mainspring.ports.notifier import Notice, Occasion
 
@@ -94,7 +94,6 @@ def _files(folder: Path) -> dict[Occasion, Path]:
 
 
 def _context(notice: Notice, links: Links, channel: str, person: str) -> dict[str, object]:
-    deadline = datetime.fromtimestamp(notice.deadline, UTC) if notice.deadline else None
     return {
         "occasion": notice.occasion,
         "channel": channel,
@@ -108,7 +107,7 @@ def _context(notice: Notice, links: Links, channel: str, person: str) -> dict[st
         "rule": notice.rule,
         "reason": notice.reason,
         "who": list(notice.who),
-        "deadline": deadline.strftime("%Y-%m-%d %H:%M UTC") if deadline else "",
+        "deadline": when(notice.deadline) if notice.deadline else "",
         "decision": notice.decision,
         "inbox": links.inbox,
         "ui": links.ui,

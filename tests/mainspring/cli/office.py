@@ -14,7 +14,7 @@ from mainspring import Agent, Context, tool
 from mainspring.cli import app
 from mainspring.cli.approvals_listed import Waiting
 from mainspring.cli.approvals_sent import Order, Sending, Tally
-from mainspring.cli.links import WAITING
+from mainspring.contracts.names import WAITING_RUNS
 from mainspring.devserver import DevServer
 from mainspring.serve import Project, working
 from mainspring.testing import ScriptedModel, call, calls, say
@@ -75,7 +75,9 @@ class Office:
         run = await self.bench.submit(name, "Pay", self.settings.task_queue)
         await run.waiting(count)
         async with asyncio.timeout(30):
-            while not (await self.bench.client.count_workflows(f"{WAITING} AND WorkflowId = '{run.handle.id}'")).count:
+            while not (
+                await self.bench.client.count_workflows(f"{WAITING_RUNS} AND WorkflowId = '{run.handle.id}'")
+            ).count:
                 pass  # the server's list follows a run after a moment
         return run
 

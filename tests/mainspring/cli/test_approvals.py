@@ -14,9 +14,9 @@ import pytest
 from mainspring.approving import sending
 from mainspring.cli import approvals_listed
 from mainspring.cli.approvals_listed import Mute, Waiting, Wanted, line, table
-from mainspring.cli.approvals_sent import LATE, Order, Told
+from mainspring.cli.approvals_sent import Order, Told
 from mainspring.cli.rule_list import print_table
-from mainspring.core.approvals import Decision, Identity, Request, Vote, settled
+from mainspring.core.approvals import UNCHANGED, Decision, Identity, Request, Vote, settled
 from mainspring.core.routes import Route
 from mainspring.testing import ScriptedModel, call, say
 from tests.mainspring.cli.office import PAID, Office, office, payer, pays
@@ -344,5 +344,5 @@ def test_ids_of_updates() -> None:
 
 def test_who_was_faster_is_known_by_the_sentence() -> None:
     """The sentence of a late click ends as the tally knows it."""
-    assert settled(request(), Decision(request="1", choice="deny")).endswith(LATE)
+    assert settled(request(), Decision(request="1", choice="deny")).endswith(UNCHANGED)
     assert str(Told(Waiting("ru\x1bn", "x", request()), "late", "Said.")) == "ru n, request 1: Said."

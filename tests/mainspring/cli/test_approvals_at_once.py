@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 
-from mainspring.cli.approvals_sent import LATE, Order
+from mainspring.cli.approvals_sent import Order
+from mainspring.core.approvals import UNCHANGED
 from tests.mainspring.cli.office import Office, office, payer, pays
 from tests.mainspring.cli.test_approvals import paid
 
@@ -24,7 +25,7 @@ async def test_two_hundred_at_once(office: Office) -> None:
 
     assert len(waiting) == MANY
     assert Counter(each.how for each in (*ada.told, *bob.told)) == {"done": MANY, "late": MANY}
-    assert all("was denied" in each.said and each.said.endswith(LATE) for each in ada.told if each.how == "late")
-    assert all("was approved" in each.said and each.said.endswith(LATE) for each in bob.told if each.how == "late")
+    assert all("was denied" in each.said and each.said.endswith(UNCHANGED) for each in ada.told if each.how == "late")
+    assert all("was approved" in each.said and each.said.endswith(UNCHANGED) for each in bob.told if each.how == "late")
     approved = {each.waiting.request.args["cents"] for each in ada.told if each.how == "done"}
     assert await paid(run) == {str(cents): 1 for cents in approved}

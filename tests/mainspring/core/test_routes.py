@@ -11,8 +11,7 @@ from mainspring import Agent, Graph, tool
 from mainspring.core.facts import Facts
 from mainspring.core.flow import Flow
 from mainspring.core.policy import Policy, joined
-from mainspring.core.route_file import first_of
-from mainspring.core.routes import Delegation, People
+from mainspring.core.routes import Delegation, People, first_of
 from mainspring.core.rule_file import parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import ToolSpec
@@ -130,13 +129,14 @@ class TestJudge:
         assert [chosen(judged, each, "output") for each in said] == ["long", "answers"]
 
     def test_what_is_read(self) -> None:
-        """The facts that routes read are made, as are those of rules."""
+        """By routes alone: their facts are made where there is a request, not for every call."""
         judged = judge("id: a, when: time.hour > 17", "id: b, point: output, when: user == 'x'")
 
-        assert (judged.reads("tool_call", "issue_refund"), judged.reads("output")) == (
+        assert (judged.route_reads("tool_call", "issue_refund"), judged.route_reads("output")) == (
             frozenset({"time.hour"}),
             frozenset({"user"}),
         )
+        assert judged.reads("tool_call", "issue_refund") == frozenset()
 
     @pytest.mark.parametrize(
         ("when", "said"),

@@ -17,8 +17,8 @@ T = TypeVar("T")
 async def until(find: Callable[[], Awaitable[T]]) -> T:
     """What is looked for, once it is there: what is not there after a minute will not come."""
     async with asyncio.timeout(60):
-        while not (found := await find()):
-            pass
+        while not (found := await find()):  # noqa: ASYNC110 - it is elsewhere that it comes about
+            await asyncio.sleep(0.02)
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowFailureError
 
-from mainspring import Agent, Context, tool
+from mainspring import Agent
 from mainspring.contracts import names
 from mainspring.telemetry import attributes as a
 from mainspring.telemetry.chain import project_run
@@ -14,9 +14,9 @@ from mainspring.testing import ScriptedModel, call, calls, say
 from mainspring.testing.bench import Bench, TestRun
 from tests.mainspring.durable.conftest import Move
 from tests.mainspring.durable.guarded import Listening
+from tests.mainspring.durable.paying import paid, pay
 
 ADA, BO, CY, DEE = "ada@example.com", "bo@example.com", "cy@example.com", "dee@example.com"
-PAID: list[str] = []
 RULES = """
 approvals:
   groups:
@@ -36,18 +36,6 @@ approvals:
 rules:
   - {id: pay, point: tool_call, tool: pay, when: "true", verdict: ask, reason: Somebody looks at payments.}
 """
-
-
-@tool("once", returns="trusted", accepts="external")
-def pay(cents: int, context: Context) -> str:
-    """Pay."""
-    PAID.append(f"{context.run} {cents}")
-    return f"paid {cents}"
-
-
-def paid(run: TestRun) -> list[str]:
-    """What a run has paid."""
-    return [line.partition(" ")[2] for line in PAID if line.startswith(str(run.handle.first_execution_run_id))]
 
 
 @pytest.fixture

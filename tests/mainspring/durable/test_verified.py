@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from mainspring import Agent, Context, tool
+from mainspring import Agent
 from mainspring.approving import open_keys
 from mainspring.contracts import names
 from mainspring.core.approvals import Request, form_digest
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench, TestRun
 from tests.mainspring.durable.guarded import history_of
+from tests.mainspring.durable.paying import paid, pay
 
 ADA, BO = "ada@example.com", "bo@example.com"
-PAID: list[str] = []
 RULES = """
 approvals:
   routes:
@@ -22,18 +22,6 @@ approvals:
 rules:
   - {id: pay, point: tool_call, tool: pay, when: "true", verdict: ask, reason: Somebody looks at payments.}
 """
-
-
-@tool("once", returns="trusted", accepts="external")
-def pay(cents: int, context: Context) -> str:
-    """Pay."""
-    PAID.append(f"{context.run} {cents}")
-    return f"paid {cents}"
-
-
-def paid(run: TestRun) -> list[str]:
-    """What a run has paid."""
-    return [line.partition(" ")[2] for line in PAID if line.startswith(str(run.handle.first_execution_run_id))]
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ from mainspring.contracts.steps import Chunk, Compaction, Sealed
 from mainspring.core.canonical import Record
 from mainspring.core.facts import Facts
 from mainspring.core.policy import Rule
+from mainspring.core.routes import People
 from mainspring.core.rule_file import assemble, check_kinds
 from mainspring.core.rule_review import check_reach
 from mainspring.core.spec import AgentSpec
@@ -60,6 +61,10 @@ from mainspring.telemetry.export import Exporter
 
 _STICKY = timedelta(seconds=2)
 """How long a task waits for the worker that holds a run in memory: a lost worker delays runs by this."""
+_DEADLOCK = 8.0
+"""Seconds after which a workflow task counts as deadlocked: before the server takes it away, after ten. Nothing here
+blocks, so where the SDK's two seconds pass, the machine has no time to give. A task that the SDK interrupts cannot
+always be evicted: its run stays where it is, and the worker never ends."""
 _THROTTLE = timedelta(seconds=1)
 """How soon a heartbeat is passed on: sooner than the engine beats. A beat brings the cancellation to a tool."""
 
@@ -101,6 +106,10 @@ class Project:
         """Every agent and graph, and once more with the rules of each tenant that has its own."""
         agents = [agent.spec("", tenant) for agent in self.agents.values() for tenant in ("", *agent.tenants())]
         return agents + [graph.spec(tenant) for graph in self.graphs.values() for tenant in ("", *graph.tenants())]
+
+    def people(self) -> dict[str, People]:
+        """The groups and delegations of each agent and graph, by its name."""
+        return {name: each.people for name, each in (*self.agents.items(), *self.graphs.items())}
 
     def _take(self, value: object) -> None:
         if isinstance(value, Graph):
@@ -252,6 +261,8 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
             default_heartbeat_throttle_interval=_THROTTLE,
             build_id=version("mainspring"),  # else the SDK hashes every loaded module's code at start
         )
+        tasks: Any = vars(worker)["_workflow_worker"]  # there is no option yet (temporalio/sdk-python#1614)
+        tasks._deadlock_timeout_seconds = _DEADLOCK  # noqa: SLF001
         try:
             async with worker:
                 yield worker

@@ -5,6 +5,7 @@ import socket
 from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,9 @@ import typer
 from mainspring.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mainspring.core.routes import People
     from mainspring.inbox.people import Local, Oidc
     from mainspring.settings import Settings
 
@@ -99,6 +103,20 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _people() -> "Mapping[str, People]":
+    """Who is in which group and stands in for whom, as this folder's rule files say; without any, roles have to do."""
+    from mainspring.serve import load_project
+
+    folder = Path.cwd()
+    if not (folder / "worker.py").is_file():
+        typer.echo(
+            f"There is no worker.py in {folder}: 'for me' knows your name and roles, not the groups of a rule file.",
+            err=True,
+        )
+        return {}
+    return load_project(folder).people()
+
+
 async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.socket) -> None:
     import uvicorn
 
@@ -107,6 +125,7 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
     from mainspring.inbox.people import Local
     from mainspring.serve import connect
 
+    people = _people()
     client = await connect(settings)
     # Who decides without a token is recorded as this client's user: claimed, not verified.
     who = f":{login.person}" if isinstance(login, Local) else ""
@@ -120,6 +139,7 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
         secret=settings.inbox_secret or secrets.token_hex(32),
         sign=partial(sign_in, open_keys(settings)),
         verifier=open_own_verifier(settings),
+        people=people,
         session=timedelta(hours=settings.inbox_hours),
     )
     typer.echo(f"Inbox {settings.inbox_url or here}  Ctrl-C ends it.")

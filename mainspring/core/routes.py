@@ -98,6 +98,16 @@ class People(Value):
         """Those for whom a person decides on a day (`2026-11-26`)."""
         return tuple(each.giver for each in self.delegations if each.taker == person and day <= each.until)
 
+    def names_of(self, person: str, roles: Sequence[str], day: str) -> tuple[str, ...]:
+        """Everything a route may name somebody by on a day: their name, roles and groups, and those they decide for.
+
+        Only persons have an `@`, so that nobody is called like a group.
+        """
+        persons = [person, *self.decides_for(person, day)]
+        groups = [group for each in persons for group in self.groups_of(each)]
+        own = (each for each in persons if "@" in each)
+        return tuple(dict.fromkeys((*own, *(role for role in roles if "@" not in role), *groups)))
+
 
 def first_of(routes: Sequence[Route], point: RoutePoint, tool: str = "") -> Route | None:
     """The first route for what is not judged: an outcome, or what a graph's node gave."""

@@ -59,7 +59,7 @@ class Approvals:
     def __init__(self, updates: Updates) -> None:
         """Nothing is asked yet."""
         self._updates = updates
-        self._paused = False
+        self._paused = self._drawing = False
         self._carried: Carried | None = None
         self._asked = self._checked = 0
         self._open: dict[str, Request] = {}
@@ -396,7 +396,13 @@ class Approvals:
         self._telling[step].add_done_callback(lambda _: self._telling.pop(step, None))
 
     def _describe(self) -> None:
-        """Say on the run's page what it waits for."""
+        """Say on the run's page what it waits for, once all that happens now has happened: a card takes its time."""
+        if not self._drawing:
+            self._drawing = True
+            asyncio.get_running_loop().call_soon(self._draw)
+
+    def _draw(self) -> None:
+        self._drawing = False
         if requests := self.waiting:
             given = self._given
             info, inbox = workflow.info(), self._carried.inbox if self._carried else ""

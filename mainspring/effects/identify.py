@@ -36,9 +36,8 @@ async def identify(world: World, work: IdentifyWork) -> Identified:
         identity, refusal = await _by_token(world, work, now)
     else:
         identity = said_by(await _sender(work.update))
-    identity = identity.model_copy(update={"person": person_name(identity.person)})
-    people = _people(world, work)
-    identity = identity.model_copy(update=_names(identity, people, datetime.fromtimestamp(now, UTC).date().isoformat()))
+    today = datetime.fromtimestamp(now, UTC).date().isoformat()
+    identity = _named(identity, _people(world, work), today)
     timing = Timing(start=start, end=time.time_ns())
     return Identified(identity=identity, refusal=refusal, inbox=world.inbox, timing=timing)
 
@@ -58,8 +57,7 @@ async def _by_token(world: World, work: IdentifyWork, now: float) -> tuple[Ident
         found = await world.open_verifier().verify(work.token, binding=work.request.binding, form=work.form, now=now)
     except (TokenError, SetupError) as error:
         return _NOBODY, str(error)
-    roles = tuple(role for role in found.roles if "@" not in role)
-    identity = Identity(person=found.person, how="verified", by=found.issuer, names=roles, token=found.token)
+    identity = Identity(person=found.person, how="verified", by=found.issuer, names=found.roles, token=found.token)
     return identity, ""
 
 
@@ -69,15 +67,13 @@ def _people(world: World, work: IdentifyWork) -> People:
     return defined.people if defined else People()
 
 
-def _names(identity: Identity, people: People, day: str) -> dict[str, tuple[str, ...]]:
-    """Everything a route may name this person by. Only persons have an `@`, so that nobody is called like a group."""
-    person = identity.person
-    if not person:
-        return {}
-    for_others = people.decides_for(person, day)
-    persons = [each for each in (person, *for_others) if "@" in each]
-    groups = [group for each in (person, *for_others) for group in people.groups_of(each)]
-    return {"names": tuple(dict.fromkeys((*persons, *identity.names, *groups))), "stands_for": for_others}
+def _named(identity: Identity, people: People, day: str) -> Identity:
+    """The identity with all names that a route may know this person by, and those for whom they decide."""
+    if not identity.person:
+        return identity
+    person = person_name(identity.person)
+    names, stands_for = people.names_of(person, identity.names, day), people.decides_for(person, day)
+    return identity.model_copy(update={"person": person, "names": names, "stands_for": stands_for})
 
 
 async def _sender(update: str) -> str:

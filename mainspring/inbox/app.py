@@ -1,7 +1,7 @@
 """The inbox as an ASGI application: its routes, and what stands before them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from temporalio.client import Client
 
+from mainspring.core.routes import People
 from mainspring.inbox.guarding import LARGEST_BODY, Bounds, Calm, Headers, Hosts
 from mainspring.inbox.lists import Lists
 from mainspring.inbox.login import Door
@@ -36,6 +37,7 @@ def make_app(
     secret: str,
     sign: Sign | None = None,
     verifier: Verifier | None = None,
+    people: Mapping[str, People] | None = None,
     session: timedelta = timedelta(hours=8),
     by_address: str = "600/minute",
     by_person: str = "240/minute",
@@ -50,13 +52,14 @@ def make_app(
         secret: signs the cookies. With another one, all sessions end.
         sign: signs the decisions of people who logged in; without it they are recorded as the client's.
         verifier: lets the holder of a link in a mail see its request without a login.
+        people: the groups and delegations of each agent's and graph's rule files, by name, to tell what is for whom.
         session: how long after a login a session ends, whatever is done meanwhile.
         by_address: how often one address may ask, as the package `limits` writes it.
         by_person: likewise for a person.
         now: seconds since 1970.
     """
     is_https = url.startswith("https://")
-    desk = Desk(client, login, url=url.rstrip("/"), session=session.total_seconds(), now=now)
+    desk = Desk(client, login, url=url.rstrip("/"), session=session.total_seconds(), people=people or {}, now=now)
     told = desk.error
     middleware = [
         Middleware(Headers),

@@ -1,5 +1,6 @@
 """The two lists: what waits, and what was decided."""
 
+from functools import partial
 from typing import Any, cast, get_args
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from mainspring.core.approvals import Kind
 from mainspring.errors import SetupError
 from mainspring.inbox.decided import list_decided
 from mainspring.inbox.pages import Desk
-from mainspring.inbox.waiting import Filter, is_for, list_waiting
+from mainspring.inbox.waiting import Filter, list_waiting
 
 
 class Lists:
@@ -25,15 +26,15 @@ class Lists:
         person = self._desk.person(visit)
         if person is None:
             return self._desk.to_login(visit)
+        is_mine = partial(self._desk.is_for, person)
         asked = visit.query_params
         kind = asked.get("kind", "")
         wanted = Filter(
             tool=asked.get("tool", "").strip(),
             agent=asked.get("agent", "").strip(),
             kind=cast("Any", kind if kind in get_args(Kind) else ""),
-            mine=asked.get("mine") == "yes",
+            mine=is_mine if asked.get("mine") == "yes" else None,
             soon=asked.get("soon") == "yes",
-            names=person.names,
         )
         try:
             listed = await list_waiting(self._desk.client, wanted, asked.get("page", ""), self._desk.now())
@@ -46,7 +47,7 @@ class Lists:
             listed=listed,
             wanted=wanted,
             kinds=get_args(Kind),
-            is_for=lambda request: is_for(request, person.names),  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a template calls it
+            is_mine=is_mine,
             is_first="page" not in asked,
             onwards=f"/?{urlencode(kept | {'page': listed.next})}" if listed.next else "",
         )

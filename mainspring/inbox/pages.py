@@ -1,8 +1,9 @@
 """What all pages of the inbox share: whom they are for, the form that came with them, errors in words."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,9 @@ from starlette.requests import Request as Visit
 from starlette.responses import RedirectResponse, Response
 from temporalio.client import Client
 
+from mainspring.core.approvals import Request
+from mainspring.core.deciding import deciders
+from mainspring.core.routes import People, person_name
 from mainspring.inbox.guarding import LARGEST_BODY
 from mainspring.inbox.people import Local, Login, Person
 from mainspring.inbox.rendering import render
@@ -20,17 +24,19 @@ from mainspring.inbox.sessions import check_csrf, csrf_of, logged_in
 
 _FIELDS = 300
 """How many fields a form may have."""
+_NO_GROUPS = People()
 _TITLES = {400: "Not understood", 401: "Log in again", 403: "Not allowed", 404: "Not there", 409: "Decided already"}
 
 
 @dataclass(frozen=True)
 class Desk:
-    """The server, who may come, and the clock."""
+    """The server, who may come, who is in which group and stands in for whom (by agent), and the clock."""
 
     client: Client
     login: Login
     url: str
     session: float
+    people: Mapping[str, People]
     now: Callable[[], float] = time.time
 
     def person(self, visit: Visit) -> Person | None:
@@ -43,6 +49,15 @@ class Desk:
         """Who it is, or ""; where everybody is the same person, only the address tells them apart."""
         person = logged_in(visit, self.now()) if "session" in visit.scope else None
         return person.name if person else ""
+
+    def is_for(self, person: Person, request: Request) -> bool:
+        """Whether this person may decide, and has not said anything yet, as far as names tell."""
+        name, wanted = person_name(person.name), set(deciders(request))
+        if any(vote.identity.person == name for vote in request.votes):
+            return False
+        people = self.people.get(request.agent, _NO_GROUPS)
+        today = datetime.fromtimestamp(self.now(), UTC).date().isoformat()
+        return not wanted or not wanted.isdisjoint(people.names_of(name, person.roles, today))
 
     def page(self, visit: Visit, template: str, status: int = 200, **context: Any) -> Response:
         """A page, with what stands at the head of each."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from mainspring.core.routes import person_name
 from mainspring.core.tokens import person_in
 
 Sign = Callable[[str, Sequence[str], str, str], str]
@@ -42,11 +41,6 @@ class Person:
     name: str
     roles: tuple[str, ...] = ()
     via: str = ""
-
-    @property
-    def names(self) -> frozenset[str]:
-        """All names that a route may know them by, as far as the inbox can tell."""
-        return frozenset((person_name(self.name), *self.roles))
 
 
 def person_of(claims: Mapping[str, Any], login: Oidc) -> Person:

@@ -23,7 +23,7 @@ from mainspring.inbox.people import Local, Person, Sign
 from mainspring.inbox.saying import CHANGED, OWN, Saying, Unclear, can, is_prose, said
 from mainspring.inbox.sending import send
 from mainspring.inbox.sessions import csrf_of
-from mainspring.inbox.waiting import ask_run, is_for
+from mainspring.inbox.waiting import ask_run
 from mainspring.ports.verifier import Verifier
 
 _SILENT = (
@@ -194,7 +194,7 @@ class Requests:
             "can": lambda choice: can(request, choice),  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType] - a template calls it
             "is_prose": is_prose(request),
             "deciders": deciders(request),
-            "is_mine": asked.person is not None and is_for(request, asked.person.names),
+            "is_mine": asked.person is not None and self._desk.is_for(asked.person, request),
             "own": OWN,
             "seen": _seen(request),
             "update": secrets.token_hex(16),

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -14,7 +14,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
-from mainspring.core.deciding import deciders
 from mainspring.errors import SetupError
 
 AT_ONCE = 8
@@ -45,14 +44,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which requests are listed: "" and False stand for all. `names` are those of who looks, for `mine`."""
+    """Which requests are listed: "", None and False stand for all. `mine` says which are for who looks."""
 
     tool: str = ""
     agent: str = ""
     kind: Kind | Literal[""] = ""
-    mine: bool = False
+    mine: Callable[[Request], bool] | None = None
     soon: bool = False
-    names: frozenset[str] = frozenset()
 
     @property
     def is_on(self) -> bool:
@@ -68,7 +66,7 @@ class Filter:
             self.tool in ("", request.tool)
             and self.agent in ("", request.agent)
             and self.kind in ("", request.kind)
-            and (not self.mine or is_for(request, self.names))
+            and (self.mine is None or self.mine(request))
             and (not self.soon or request.deadline - now <= SOON)
         )
 
@@ -80,13 +78,6 @@ class Listed:
     waiting: tuple[Waiting, ...]
     looked_at: int
     next: str = ""
-
-
-def is_for(request: Request, known_as: frozenset[str]) -> bool:
-    """Whether somebody with these names may decide, and has not said anything yet, as far as names tell."""
-    wanted = deciders(request)
-    said = {vote.identity.person for vote in request.votes}
-    return (not wanted or bool(known_as & set(wanted))) and not said & known_as
 
 
 async def list_waiting(client: Client, wanted: Filter, token: str, now: float) -> Listed:

@@ -18,12 +18,15 @@ from mainspring.devserver import DevServer
 from mainspring.errors import SetupError, UsageError
 from mainspring.inbox.people import Oidc
 from mainspring.settings import Settings, read_settings
+from tests.inbox.asked import ROUTE, asked
+from tests.inbox.conftest import Ask
 
 OIDC = {
     "inbox_oidc_issuer": "https://login.example.com",
     "inbox_oidc_client_id": "inbox",
     "inbox_oidc_secret": "not to be told",
 }
+ROOT = Path(__file__).parents[2]
 PROGRAM = "from mainspring.cli import main; main()"
 
 
@@ -62,6 +65,25 @@ async def test_it_serves_until_ctrl_c(temporal_server: DevServer, tmp_path: Path
     assert process.returncode == 130
     assert b"the-token" not in out + said
     assert b"Traceback" not in said
+    assert b"There is no worker.py" in said
+
+
+async def test_for_me_knows_the_groups_of_the_rule_files(temporal_server: DevServer, ask: Ask):
+    """Started in a project's folder, it knows who is in finance there."""
+    run = await ask(asked(route=ROUTE))
+    address = {"TEMPORAL_ADDRESS": temporal_server.address}
+    process = await start("--as", "farah@example.com", "--port", "0", cwd=ROOT, **address)
+    assert process.stdout
+    url = re.search(r"http://\S+", (await process.stdout.readline()).decode())
+    assert url, await process.communicate()
+
+    async with httpx.AsyncClient() as http:
+        page = await http.get(f"{url[0]}/requests/default/{run.id}/1")
+        process.send_signal(signal.SIGINT)
+        _, said = await process.communicate()
+
+    assert "(you are among them)" in page.text
+    assert b"worker.py" not in said
 
 
 async def test_a_port_that_is_taken_is_said(temporal_server: DevServer, tmp_path: Path):

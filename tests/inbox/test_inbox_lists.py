@@ -8,8 +8,11 @@ import pytest
 
 from agents.refund_desk import refund_agent
 from mainspring.core.approvals import Identity, Vote
+from mainspring.core.routes import Delegation, People
 from mainspring.errors import PayloadError
-from mainspring.inbox.waiting import Filter, Waiting, is_for
+from mainspring.inbox.pages import Desk
+from mainspring.inbox.people import Local, Person
+from mainspring.inbox.waiting import Filter, Waiting
 from mainspring.testing import ScriptedModel, call, say
 from mainspring.testing.bench import Bench
 from tests.inbox.asked import NOW, ROUTE, asked
@@ -147,23 +150,32 @@ async def test_a_made_up_place_in_the_list_is_answered_in_words(
     assert answer.status_code in (200, 502)
 
 
-def test_for_me_means_my_names_and_that_i_have_not_voted():
-    """A request is somebody's by name or role, until they have said something."""
+async def test_for_me_means_my_names_and_that_i_have_not_voted(mainspring: Bench):
+    """A request is somebody's by name, role, group, or for whom they stand in, until they have said something."""
+    people = People(
+        groups={"finance": ("farah@example.com",)},
+        delegations=(Delegation(giver="cy@example.com", taker="dee@example.com", until="2099-12-31"),),
+    )
+    desk = Desk(mainspring.client, Local("ada"), url="", session=1.0, people={"refund-agent": people})
     routed = asked(route=ROUTE)
     voted = routed.model_copy(update={"votes": (Vote(identity=Identity(person="cy@example.com"), choice="approve"),)})
     escalated = routed.model_copy(update={"stage": "escalated"})
 
-    assert is_for(asked(), frozenset({"ada"}))
-    assert is_for(routed, frozenset({"ada", "finance"}))
-    assert is_for(routed, frozenset({"cy@example.com"}))
-    assert not is_for(routed, frozenset({"ada", "managers"}))
-    assert is_for(escalated, frozenset({"ada", "managers"}))
-    assert not is_for(voted, frozenset({"cy@example.com", "finance"}))
+    assert desk.is_for(Person("ada"), asked())
+    assert desk.is_for(Person("ada", ("finance",)), routed)
+    assert desk.is_for(Person("Cy@example.com"), routed)
+    assert desk.is_for(Person("farah@example.com"), routed)
+    assert desk.is_for(Person("dee@example.com"), routed)
+    assert not desk.is_for(Person("farah@example.com"), routed.model_copy(update={"agent": "another"}))
+    assert not desk.is_for(Person("finance"), routed)
+    assert not desk.is_for(Person("ada", ("managers",)), routed)
+    assert desk.is_for(Person("ada", ("managers",)), escalated)
+    assert not desk.is_for(Person("cy@example.com", ("finance",)), voted)
 
 
 def test_a_run_that_does_not_answer_fits_every_filter():
     """Nobody knows what it asks, so no filter hides it."""
-    assert Filter(tool="x", mine=True, soon=True).fits(Waiting("run", "id", "agent"), NOW)
+    assert Filter(tool="x", mine=lambda _: False, soon=True).fits(Waiting("run", "id", "agent"), NOW)
 
 
 async def test_a_run_whose_payloads_are_elsewhere_is_counted(

@@ -1,6 +1,7 @@
 """Graphs: nodes run in the workflow, sync or async, side by side, with agents and tools as steps."""
 
 import operator
+import time
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -159,6 +160,20 @@ async def test_a_bug_in_a_node_fails_the_run_in_words(mainspring: Bench) -> None
         await run.result()
 
     assert str(failed.value.cause) == "GraphFailed: graph 'broken', node 'bad': KeyError: 'nothing'"
+
+
+async def test_a_machine_without_time_is_no_deadlock(mainspring: Bench) -> None:
+    """A task that takes longer than the SDK waits by itself is not interrupted: it might never be let go of."""
+
+    def dawdle(state: State) -> State:
+        time.sleep(2.5)
+        return {"answer": "in time"}
+
+    run = await mainspring.start(graph_of("slow", {"dawdle": dawdle}, (START, "dawdle"), ("dawdle", END)), "go")
+
+    assert (await run.result()).answer == "in time"
+    history = await run.history()
+    assert not any(event.HasField("workflow_task_failed_event_attributes") for event in history.events)
 
 
 async def test_a_stopped_worker_says_nothing_of_waiting_graphs(

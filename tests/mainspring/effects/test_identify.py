@@ -4,7 +4,7 @@ import pytest
 
 from mainspring.core.approvals import Identity
 from mainspring.core.routes import Delegation, People
-from mainspring.effects.identify import _names, said_by
+from mainspring.effects.identify import _named, said_by
 
 ADA, BO, CY = "ada@example.com", "bo@example.com", "cy@example.com"
 PEOPLE = People(
@@ -48,15 +48,17 @@ def test_what_a_client_says(client: str, identity: Identity) -> None:
 )
 def test_names_that_count(identity: Identity, day: str, names: tuple[str, ...], stands_for: tuple[str, ...]) -> None:
     """The person, roles, groups, and the persons and groups of those whom they decide for that day, but no further."""
-    assert _names(identity, PEOPLE, day) == {"names": names, "stands_for": stands_for}
+    named = _named(identity, PEOPLE, day)
+
+    assert (named.names, named.stands_for) == (names, stands_for)
 
 
 @pytest.mark.parametrize("name", ["finance", "board"])
 def test_nobody_is_called_like_a_group(name: str) -> None:
-    """Who says to be called so is in none."""
-    assert _names(Identity(person=name, how="claimed"), PEOPLE, "2026-11-26")["names"] == ()
+    """Who says to be called so is in none, and a role is no person."""
+    assert _named(Identity(person=name, how="claimed", names=("bo@example.com",)), PEOPLE, "2026-11-26").names == ()
 
 
 def test_who_is_not_known() -> None:
     """Nobody has no names."""
-    assert _names(Identity(), PEOPLE, "2026-11-26") == {}
+    assert _named(Identity(), PEOPLE, "2026-11-26") == Identity()

@@ -261,14 +261,19 @@ async def working(project: Project, client: Client, settings: Settings) -> Async
             default_heartbeat_throttle_interval=_THROTTLE,
             build_id=version("mainspring"),  # else the SDK hashes every loaded module's code at start
         )
-        tasks: Any = vars(worker)["_workflow_worker"]  # there is no option yet (temporalio/sdk-python#1614)
-        tasks._deadlock_timeout_seconds = _DEADLOCK  # noqa: SLF001
+        _be_patient(worker)
         try:
             async with worker:
                 yield worker
         finally:
             del worker
             _drop_quietly()
+
+
+def _be_patient(worker: Worker) -> None:
+    """Give workflow tasks more time than the SDK does, which has no option for it yet (temporalio/sdk-python#1614)."""
+    tasks: Any = vars(worker)["_workflow_worker"]
+    tasks._deadlock_timeout_seconds = _DEADLOCK  # noqa: SLF001
 
 
 def _drop_quietly() -> None:

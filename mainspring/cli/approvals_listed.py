@@ -12,7 +12,7 @@ from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
 from mainspring.core.canonical import Json, canonical
-from mainspring.core.deciding import deciders
+from mainspring.core.deciding import deciders, who_decides
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -136,7 +136,7 @@ def table(found: Iterable[Waiting], mute: Iterable[Mute], *, args: bool) -> "Tab
     for each in found:
         request = each.request
         cells = [each.run, request.id, request.kind, request.tool, request.agent, request.reason, moment(request.asked)]
-        cells += [moment(request.deadline), _who(request), _votes(request)]
+        cells += [moment(request.deadline), who_decides(request) or "anybody", _votes(request)]
         shown.add_row(*map(plain, [*cells, *([canonical(request.args)] if args else [])]))
     for each in mute:
         shown.add_row(*map(plain, [each.run, "?", "?", "", "", f"not known: {each.problem}"]))
@@ -190,15 +190,6 @@ def plain(text: str) -> str:
 def visible(text: str) -> str:
     """A text on one line, with nothing in it that would steer a terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _who(request: Request) -> str:
-    route, named = request.route, deciders(request)
-    if route and route.each:
-        who = f"one each of {', '.join(route.each)}" + (f", or of {', '.join(route.to)}" if route.to else "")
-    else:
-        who = " or ".join(named) or "anybody"
-    return f"{who}, verified" if route and route.verified else who
 
 
 def _votes(request: Request) -> str:

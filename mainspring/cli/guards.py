@@ -195,4 +195,5 @@ async def _explain(wanted: Wanted, step: str) -> None:
 
 
 def _sums(files: "list[Page]") -> list[tuple[int, str]]:
-    return [(sum(len(page.rules) for page in files), "rule"), (sum(len(page.limits) for page in files), "limit")]
+    each = [(len(page.rules), len(page.limits), len(page.routes)) for page in files]
+    return list(zip(map(sum, zip(*each, strict=True)), ("rule", "limit", "route"), strict=True))

@@ -1,4 +1,4 @@
-"""The rules and limits of a folder, listed by file. The edge."""
+"""The rules, limits and routes of a folder, listed by file. The edge."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ import typer
 
 from mainspring.core.limits import Limit
 from mainspring.core.policy import Role, Rule
+from mainspring.core.routes import Route
 from mainspring.core.rule_file import assemble
 from mainspring.core.spec import AgentSpec
 
@@ -22,13 +23,14 @@ _ROLES: dict[Role, str] = {"included": "included by", "overlay": "a tenant's, fo
 
 @dataclass
 class Page:
-    """One rule file: whose it is, its rules and its limits."""
+    """One rule file: whose it is, its rules, limits and routes."""
 
     source: str
     role: Role
     owners: list[str] = field(default_factory=list[str])
     rules: list[Rule] = field(default_factory=list[Rule])
     limits: list[Limit] = field(default_factory=list[Limit])
+    routes: list[Route] = field(default_factory=list[Route])
 
     @property
     def heading(self) -> str:
@@ -37,7 +39,7 @@ class Page:
 
     @property
     def table(self) -> "Table":
-        """A line for each rule and limit."""
+        """A line for each rule, limit and route."""
         from rich.table import Table
 
         table = Table("line", "rule", "point", "tool", "verdict", "severity", "owner", box=None, pad_edge=False)
@@ -50,6 +52,10 @@ class Page:
             tool = limit.tool or ("every" if limit.point == "tool_call" else "-")
             said = f"{limit.at_most} in {_time(limit.every)}{per}"
             table.add_row(str(limit.at[0]), limit.id, limit.point, tool, said, "-", "-")
+        for route in self.routes:
+            whom = route.whom(route.each or route.who) or "anybody"
+            then = f"; after {_time(route.deadline)} {route.then}" if route.deadline else ""
+            table.add_row(str(route.at[0]), route.id, route.point, route.tool or "every", f"{whom}{then}", "-", "-")
         for column in table.columns:
             column.overflow = "fold"
         return table
@@ -68,6 +74,7 @@ def pages(specs: Iterable[AgentSpec]) -> Iterator[Page]:
                 page.owners.append(spec.name)
             page.rules = page.rules or [rule for rule in policy.rules if rule.source == text.source]
             page.limits = page.limits or [limit for limit in policy.limits if limit.source == text.source]
+            page.routes = page.routes or [route for route in policy.routes if route.source == text.source]
     yield from found.values()
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mainspring.core.approvals import Request, changed, choices, is_answer
 from mainspring.core.canonical import Json, canonical
-from mainspring.core.deciding import deciders
+from mainspring.core.deciding import who_decides
 from mainspring.core.words import amount, label, request_path, when
 
 _SHOWN = 20
@@ -92,16 +92,6 @@ def _section(request: Request, place: Place) -> str:
         f"{_how(request, place)}\n\n"
         f"{_then(request, when(request.deadline))}\n"
     )
-
-
-def who_decides(request: Request) -> str:
-    """Who may decide, and how many must: `one of each of finance, risk`. "" where anybody may."""
-    route, names = request.route, deciders(request)
-    if route is None or not route.asks_who:
-        return ""
-    listed = ", ".join(names) or "anybody who is known"
-    of = "one of each of" if route.each else f"{route.need} of" if route.need > 1 else "one of"
-    return f"{of} {listed}{', verified' if route.verified else ''}"
 
 
 def _who(request: Request) -> str:

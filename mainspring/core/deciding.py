@@ -83,6 +83,11 @@ def deciders(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named, *(route.to if request.stage == "escalated" else ()))))
 
 
+def who_decides(request: Request) -> str:
+    """Who may decide now, and how many must, as `Route.whom` says it."""
+    return request.route.whom(deciders(request)) if request.route else ""
+
+
 def why_not(request: Request, identity: Identity, user: str) -> str:
     """Why this person may not decide the request ("" where they may). `user` is whom the run is for."""
     if request.route is None:

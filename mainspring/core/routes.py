@@ -73,6 +73,15 @@ class Route(Value):
         """Whether it has to be known who decides."""
         return bool(self.who or self.each or self.verified or self.votes > 1)
 
+    def whom(self, names: Sequence[str]) -> str:
+        """Of these names, who must agree, in words: `one of each of finance, risk, verified`; "" where anybody may."""
+        if not self.asks_who:
+            return ""
+        listed = ", ".join(self.each or names) or "anybody who is known"
+        of = "one of each of" if self.each else f"{self.need} of" if self.need > 1 else "one of"
+        instead = ", ".join(each for each in names if each not in self.each) if self.each else ""
+        return f"{of} {listed}{f', or {instead} instead' if instead else ''}{', verified' if self.verified else ''}"
+
 
 class Delegation(Value):
     """One person decides for another, up to and with a day (`2026-12-31`)."""

@@ -93,7 +93,7 @@ def test_who_may_decide_is_shown() -> None:
         for column in table([Waiting("r", "x", each) for each in (request(), two, seats)], [], args=False).columns
     ]
 
-    assert cells[8] == ["anybody", "finance, verified", "one each of finance, risk, or of managers"]
+    assert cells[8] == ["anybody", "2 of finance, verified", "one of each of finance, risk"]
     assert cells[9] == ["", "1 of 2: ada@example.com", "0 of 2"]
     said = line(Waiting("r", "x", two), args=False)
     assert (said["who"], said["need"], said["verified"]) == (("finance",), 2, True)

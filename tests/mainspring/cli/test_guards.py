@@ -116,6 +116,16 @@ class TestCheck:
             "3 rules, 1 limit in 3 files, nothing wrong.",
         ]
 
+    def test_routes_are_listed(self, add: Write):
+        """With who must agree, and what comes when nobody has."""
+        add(
+            "shared.yaml", "approvals:\n  routes:\n    - {id: two, tool: pay, need: 2, deadline: 36h, then: playbook}\n"
+        )
+        lines = guards("check").stdout.splitlines()
+
+        assert "  2 of anybody who is known; after 36h playbook  " in lines[3]
+        assert lines[-1] == "3 rules, 1 limit, 1 route in 3 files, nothing wrong."
+
     def test_a_name_that_is_no_group_is_noted(self, add: Write):
         """A route may name a role, which nothing here knows; a name that is like a group's may be a mistake."""
         routes = "  routes:\n    - {id: large, tool: pay, need: [finence, auditors]}\n"

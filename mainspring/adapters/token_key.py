@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from mainspring.errors import SetupError
@@ -38,13 +39,13 @@ def _made(file: Path) -> str:
     """Write a new key, unless another process was quicker; the key that is there then."""
     file.parent.mkdir(parents=True, exist_ok=True)
     key = secrets.token_hex(_BYTES)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+    number, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)  # which its owner alone can read
+    with os.fdopen(number, "w") as opened:
         opened.write(key + "\n")
     try:
         os.link(draft, file)  # fails where there is one, which is then never half written
     except FileExistsError:
         key = file.read_text(encoding="ascii")
     finally:
-        draft.unlink()
+        Path(draft).unlink()
     return key

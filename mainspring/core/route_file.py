@@ -108,6 +108,7 @@ def _groups(problems: Problems, part: Part | None) -> dict[str, tuple[str, ...]]
             problems.wrong(
                 people, f"group {name!r}: a name with an '@' is a person's. Groups are listed in public places."
             )
+        _check_name(problems, people, name)
         groups[name] = _names(problems, people, f"group {name!r}")
         for each in groups[name]:
             if each in part.value:
@@ -296,10 +297,19 @@ def _names(problems: Problems, part: Part, what: str) -> tuple[str, ...]:
     if isinstance(part.value, dict):
         problems.wrong(part, f"{what} must be a list of names, such as [finance, ada@example.com].")
         return ()
-    names = [text_of(problems, each, f"a name in {what}") for each in one_or_more(problems, part)]
+    names: list[str] = []
+    for each in one_or_more(problems, part):
+        names.append(text_of(problems, each, f"a name in {what}"))
+        _check_name(problems, each, names[-1])
     if isinstance(part.value, list) and not names:
         problems.wrong(part, f"{what} names nobody.")
     return tuple(dict.fromkeys(map(person_name, filter(None, names))))
+
+
+def _check_name(problems: Problems, part: Part, name: str) -> None:
+    """Runs are found by these names, and servers differ in what a query may hold."""
+    if not name.isprintable() or '"' in name or "\\" in name:
+        problems.wrong(part, f"the name {name!r} must be on one line, without double quotes and backslashes.")
 
 
 def _seconds(problems: Problems, part: Part, what: str) -> float:

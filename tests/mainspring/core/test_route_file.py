@@ -157,6 +157,8 @@ class TestWrong:
             ("[not enough evidence]", f"[{'x' * 61}]", "3:18: a reason to deny becomes a button: one line of at most"),
             ("    finance:", "    fin@nce:", "5:5: group 'fin@nce': a name with an '@' is a person's. Groups are lis"),
             ("    finance:", "    '':", "5:5: a group lacks its name."),
+            ("    finance:", "    'fin\"':", "5:5: the name 'fin\"' must be on one line, without double quotes and"),
+            ("risk: cy@example.com", "risk: 'a\\b'", "6:12: the name 'a\\\\b' must be on one line, without double"),
             ("risk: cy@example.com", "risk: finance", "6:11: group 'risk': 'finance' is a group itself. Name its peo"),
             ("risk: cy@example.com", "risk: []", "6:5: group 'risk' names nobody."),
             ("risk: cy@example.com", "risk:", "6:10: a name in group 'risk' must be a text."),

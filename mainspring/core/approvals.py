@@ -5,6 +5,7 @@ Four kinds of request: `approval` (may this call run?), `review` (may this answe
 a person) and `outcome` (a `once` call ended without a known result: did it happen?).
 """
 
+import re
 from typing import Literal
 
 from pydantic import Field
@@ -262,6 +263,10 @@ def is_answer(request: Request) -> bool:
 
 OWN_WORDS = "in your own words"
 """How the update is named that takes a reason or an answer that the policy does not list."""
+
+
+BUTTON = re.compile(r"(?P<verb>approve|deny|answer|take over) (?P<request>\d+)(: | and )(?P<rest>.*)")
+"""A run-time update's name."""
 
 
 def choices(request: Request) -> dict[str, tuple[Choice, str]]:

@@ -17,6 +17,7 @@ from mainspring.contracts.carried import Carried, Questions, Settled
 from mainspring.contracts.run import RunInput
 from mainspring.core import card
 from mainspring.core.approvals import (
+    BUTTON,
     OWN_WORDS,
     Choice,
     Decision,
@@ -362,9 +363,9 @@ class Approvals:
         Raises:
             ApplicationError: NotAccepted, always.
         """
-        for request, decision in self._settled.values():
-            if name in choices(request):
-                raise failure("NotAccepted", settled(request, decision))
+        button = BUTTON.fullmatch(name)
+        if button and button["request"] in self._settled:
+            raise failure("NotAccepted", settled(*self._settled[button["request"]]))
         raise failure("NotAccepted", f"There is no update {name!r} here. {self._what_waits()}")
 
     def _settle(self, request: Request, decision: Decision) -> None:

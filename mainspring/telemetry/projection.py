@@ -3,7 +3,6 @@
 Neither side; pure but for the decoding of payloads.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from mainspring.contracts.steps import (
     ToolOutcome,
     ToolWork,
 )
-from mainspring.core.approvals import OUTCOMES, OWN_WORDS, Choice, Kind, Vote
+from mainspring.core.approvals import BUTTON, OUTCOMES, OWN_WORDS, Choice, Kind, Vote
 from mainspring.core.deciding import AGREEING
 from mainspring.core.spec import Spec
 from mainspring.core.turn import CallVerdict
@@ -42,8 +41,6 @@ from mainspring.telemetry.spans import (
 )
 from mainspring.telemetry.trace import Trace, in_order
 
-BUTTON = re.compile(r"(?P<verb>approve|deny|answer|take over) (?P<request>\d+)(: | and )(?P<rest>.*)")
-"""A run-time update, named as `core.approvals.choices` does."""
 ASKED: dict[str, Kind] = {"ask": "approval", "question": "question"}
 """What kind of request comes of a verdict on a call."""
 STOP = "stop the run"

@@ -209,6 +209,7 @@ async def test_a_late_click_is_answered_in_a_later_execution(mainspring: Bench, 
 
     late = "Request 1 (launch) was denied. Nothing was changed by this click."
     assert await run.refusal_of("approve 1: launch") == late
+    assert await run.refusal_of("deny 1: a reason of the execution before") == late
     assert await run.refusal_of("approve", {"request": "1"}) == late
     assert (await run.waiting())[0].id == "2"
     carried = json.loads(started(await run.history()).input.payloads[0].data)

@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 
 from mainspring.contracts.deciding import Notified, NotifyWork
 from mainspring.contracts.steps import Timing
-from mainspring.core.approvals import Request
 from mainspring.core.canonical import canonical, digest
+from mainspring.core.deciding import deciders
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.world import World
 from mainspring.errors import NotifyError
@@ -107,20 +107,9 @@ def notice_for(work: NotifyWork, channel: str) -> Notice:
         deadline=request.deadline,
         binding=request.binding,
         decision=work.decision,
-        who=_who(request, work.occasion),
+        who=deciders(request),
         at=info.scheduled_time.timestamp(),
     )
-
-
-def _who(request: Request, occasion: str) -> tuple[str, ...]:
-    """Who may decide now."""
-    route = request.route
-    if route is None:
-        return ()
-    if "handed over" in (occasion, request.stage):
-        return route.hand_to
-    more = route.to if "escalated" in (occasion, request.stage) else ()
-    return tuple(dict.fromkeys((*route.who, *route.each, *more)))
 
 
 def _has_more_attempts() -> bool:

@@ -36,11 +36,14 @@ def approve(
     comment: Annotated[str, typer.Option(help="Kept with the decision.")] = "",
     answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
     args: Annotated[str, typer.Option(help="Of a call: other arguments, as a JSON object.")] = "",
+    binding: Annotated[str, typer.Option(help="Of a call that somebody changed: that you agree to this change.")] = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
     """Approve a request of a run that waits."""
     form: dict[str, Any] = {"request": request, "comment": comment}
+    if binding:
+        form["binding"] = binding
     if answer:
         form["answer"] = answer
     if args:

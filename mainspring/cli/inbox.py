@@ -146,6 +146,7 @@ async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.
     # No access log: an address may hold the token of a link.
     config: Any = {
         "access_log": False,
+        "proxy_headers": bool(settings.inbox_url),  # else nobody stands before it who says where a visitor comes from
         "lifespan": "off",
         "log_level": "warning",
         "timeout_graceful_shutdown": _ENDS_WITHIN,

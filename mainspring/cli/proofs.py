@@ -42,7 +42,7 @@ class Proof(NamedTuple):
         from mainspring.core.approvals import form_digest
 
         key = read_personal_key(self.key)
-        binding = await _binding(client, run, form["request"])
+        binding = await _binding(client, run, form, choice)
         return sign_as(key, binding=binding, form=form_digest(choice, form), now=time.time(), seconds=SECONDS)
 
 
@@ -75,9 +75,13 @@ def _read(given: str) -> str:
     return text.strip()
 
 
-async def _binding(client: "Client", run: str, number: str) -> str:
-    """What a token must name to decide a request."""
+async def _binding(client: "Client", run: str, form: dict[str, Any], choice: str) -> str:
+    """What a token must name to decide a request; who agrees to one that was changed has to name it themselves."""
     from mainspring.cli import runs
+    from mainspring.core.approvals import unseen
+    from mainspring.core.deciding import AGREEING
+
+    number, given = form["request"], form.get("binding", "")
 
     requests = await runs.waiting(client, run)
     found = next((each for each in requests if each.id == number), None)
@@ -88,4 +92,8 @@ async def _binding(client: "Client", run: str, number: str) -> str:
         )
     if not found.binding:
         raise UsageError(f"Request {number} asks nobody who they are, so it takes no token. Leave '--key' out.")
+    if given not in ("", found.binding):
+        raise UsageError(f"Request {number} was changed meanwhile. Look at it again, then decide.")
+    if not given and choice in AGREEING and (why := unseen(found)):
+        raise UsageError(f"{why} Look at it, then say: --binding {found.binding}")
     return found.binding

@@ -71,6 +71,8 @@ class Routed(Record):
     deadline: float = 0.0
     handed_for: float = 0.0
     """Seconds on the clock that those have whom it is handed over to."""
+    at: float = 0.0
+    """When that was worked out; 0 where it is not known."""
 
 
 class Request(Value):
@@ -85,8 +87,9 @@ class Request(Value):
     `route` says who may decide, where that is not everybody; `stage` how far it has come, `remind` and `escalate` when
     it goes on (0: not any more), `handed_for` how many seconds those have whom it is handed over to, `votes` who has
     agreed, and `spent` the tokens of those who had before it was handed over. `binding` is what a token must name to
-    decide it. `proposed` are the arguments as the agent gave them, where somebody who agreed has changed them. `told`
-    is the last occasion on which channels were told.
+    decide it, made with the id of the execution that asked (`minted`; of the first one where that is ""). `proposed`
+    are the arguments as the agent gave them, where somebody who agreed has changed them. `told` is the last occasion
+    on which channels were told.
     """
 
     id: str
@@ -114,6 +117,7 @@ class Request(Value):
     handed_for: float = 0.0
     votes: tuple[Vote, ...] = ()
     binding: str = ""
+    minted: str = ""
     proposed: dict[str, Json] | None = None
     told: str = ""
     spent: tuple[str, ...] = ()
@@ -143,7 +147,8 @@ class Permit(Record):
     `source` is the rule engine or a person (then `request` names the request). `expires` is seconds
     since 1970, 0 for a permit a rule gave. `number` grows with each permit for the same step: a tool can
     refuse a smaller one than it has seen (a fence against a first call that comes late). `args` are what the call runs
-    with, where a person changed that.
+    with, where a person changed that, and `route` is the route ("" for none) by which they may: where the changed call
+    goes another, it is asked about once more. None was not recorded.
     """
 
     step: str = ""
@@ -155,6 +160,7 @@ class Permit(Record):
     expires: float = 0.0
     number: int = 1
     args: dict[str, Json] | None = None
+    route: str | None = None
 
     def misfit(self, *, step: str, tool: str, args_digest: str, policy: str, now: float) -> str:
         """Why the permit does not cover this call ("" when it does)."""
@@ -171,9 +177,12 @@ class Permit(Record):
         return ""
 
 
-def binding(first: str, request: str, args_digest: str) -> str:
-    """What a token must name as its `nonce` to decide a request with these arguments, of the run with this first id."""
-    return digest(f"{first}\n{request}\n{args_digest}")
+def binding(execution: str, request: str, args_digest: str) -> str:
+    """What a token must name as its `nonce` to decide a request with these arguments, of the run with this id.
+
+    A reset makes another run of it, so what was signed before the reset decides nothing after it.
+    """
+    return digest(f"{execution}\n{request}\n{args_digest}")
 
 
 def form_digest(choice: str, form: Json) -> str:
@@ -199,10 +208,11 @@ def grant(
     decision: Decision | None = None,
     number: int = 1,
     args: dict[str, Json] | None = None,
+    route: str | None = None,
 ) -> Permit:
     """The permit for a call: by a person's decision, and then for `PERMIT_SECONDS`, or by the rules.
 
-    `args_digest` is that of `args`, where a person gave these instead of the call's own.
+    `args_digest` is that of `args`, where a person gave these instead of the call's own, by this `route`.
     """
     return Permit(
         step=step,
@@ -214,6 +224,7 @@ def grant(
         expires=decision.decided + PERMIT_SECONDS if decision else 0.0,
         number=number,
         args=args,
+        route=route,
     )
 
 
@@ -223,6 +234,16 @@ def changed(before: dict[str, Json], after: dict[str, Json]) -> str:
         f"{name}: {canonical(before.get(name))} → {canonical(value)}"
         for name, value in after.items()
         if value != before.get(name)
+    )
+
+
+def unseen(request: Request) -> str:
+    """Why it has to be said what is agreed to: it is not what was asked about first ("" where it is)."""
+    if request.proposed is None:
+        return ""
+    return (
+        f"Request {request.id} was changed by whoever agreed to it: {changed(request.proposed, request.args)}. "
+        f"Whoever agrees to that names its binding, {request.binding}."
     )
 
 

@@ -30,6 +30,7 @@ def routed(route: Route, now: float) -> Routed:
     hands_over = route.then == "hand over"
     return Routed(
         route=route.id,
+        at=now,
         remind=after(now, route.remind, route.hours),
         escalate=after(now, route.escalate, route.hours),
         deadline=deadline,
@@ -61,7 +62,7 @@ def passed(request: Request, moment: Moment, now: float = 0.0) -> Request | Choi
 def _at_deadline(request: Request, now: float) -> Request | Choice:
     route = request.route
     if route and route.then == "hand over" and request.stage != "handed over":
-        handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})
+        handed = route.model_copy(update={"who": route.hand_to, "each": (), "to": ()})  # as many, if not one of each
         # The moment may have come while there was no worker.
         deadline = max(now, request.deadline) + (request.handed_for or route.deadline)
         again = {"deadline": deadline, "remind": 0.0, "escalate": 0.0}

@@ -55,6 +55,7 @@ _DELEGATION = ("from", "to", "until")
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SUCH_AS = "'30m', '2h' or '3d'"
 _LONGEST_BUTTON = 60
+_LONGEST_NAME = 100
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
 _NUMBER = re.compile("[1-9][0-9]?")
 
@@ -188,6 +189,7 @@ def _who(problems: Problems, fields: dict[str, Part], label: str) -> dict[str, o
         need = fields["need"]
         if isinstance(need.value, list):
             found["each"] = _names(problems, need, f"'need' of {label}")
+            found["need"] = len(found["each"])  # of those whom it is handed over to
             for name, count in Counter(each.value for each in need.value if isinstance(each.value, str)).items():
                 if count > 1:
                     right = f"Write who: [{name}] and need: {count}."
@@ -288,7 +290,8 @@ def _out_of_order(route: Route) -> Iterable[tuple[str, str]]:
 
 def _too_few(route: Route) -> Iterable[tuple[str, str]]:
     """More people wanted than are named. How many a group or a role has is not known here."""
-    for key, people in (("who", (*route.who, *route.to)), ("then", route.hand_to)):
+    named = () if route.each else (*route.who, *route.to)
+    for key, people in (("who", named), ("then", route.hand_to)):
         if people and all("@" in each for each in people) and len(set(people)) < route.need:
             yield key, f"{route.need} people must agree, but {key!r} names {len(set(people))}."
 
@@ -310,6 +313,8 @@ def _check_name(problems: Problems, part: Part, name: str) -> None:
     """Runs are found by these names, and servers differ in what a query may hold."""
     if not name.isprintable() or '"' in name or "\\" in name:
         problems.wrong(part, f"the name {name!r} must be on one line, without double quotes and backslashes.")
+    elif len(name) > _LONGEST_NAME:
+        problems.wrong(part, f"the name {name[:20]!r}… has {len(name)} characters, and at most {_LONGEST_NAME} fit.")
 
 
 def _seconds(problems: Problems, part: Part, what: str) -> float:

@@ -148,6 +148,13 @@ class Uncertain(Value):
     error: str
 
 
+class Reopened(Value):
+    """A call was not run: what a person changed it to goes another route, so it is asked about once more."""
+
+    step: str
+    verdict: CallVerdict
+
+
 class Decided(Value):
     """A person, or the deadline, decided on the request that held up this step."""
 
@@ -205,7 +212,7 @@ class Fail(Value):
     reason: str
 
 
-Event = Begin | Noted | Overflowed | Compacted | Replied | Returned | Broke | Uncertain | Decided
+Event = Begin | Noted | Overflowed | Compacted | Replied | Returned | Broke | Uncertain | Reopened | Decided
 Command = CallModel | Compact | CallTool | AskPerson | Finish | Fail
 Move = tuple[Turn, tuple[Command, ...]]
 
@@ -336,6 +343,15 @@ def _uncertain(turn: Turn, event: Uncertain) -> Move:
     return turn, (asked,)
 
 
+def _reopened(turn: Turn, event: Reopened) -> Move:
+    old = _call(turn, event.step)
+    verdict = event.verdict.model_copy(update={"label": old.verdict.label})
+    call = old.model_copy(update={"verdict": verdict})
+    calls = tuple(call if each.step == call.step else each for each in turn.calls)
+    asked = AskPerson(step=call.step, index=call.index, kind="approval", verdict=verdict, reason=verdict.reason)
+    return _with(turn, calls=calls), (asked,)
+
+
 def _decided(turn: Turn, event: Decided) -> Move:
     decision = event.decision
     if decision.choice in ("stop", "give up"):
@@ -405,6 +421,7 @@ def _run(turn: Turn, call: Call, permit: Permit) -> CallTool:
 
 def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
     verdict = call.verdict
+    route = verdict.routed.route if verdict.routed else ""
     return grant(
         step=call.step,
         tool=verdict.tool,
@@ -413,6 +430,7 @@ def _permit(turn: Turn, call: Call, decision: Decision | None = None) -> Permit:
         decision=decision,
         number=call.permits + 1,
         args=call.args,
+        route=route if decision and turn.version >= ASKED_AGAIN else None,
     )
 
 
@@ -452,6 +470,9 @@ def _replied_unseen(turn: Turn, event: Replied) -> Move:
     return _replied(turn, event.model_copy(update={"review": None}))
 
 
+ASKED_AGAIN = 4
+"""From this version on, who may decide is also asked of what a person changed, and of a call that may run again."""
+
 Handler = Callable[[Turn, Any], Move]
 _TABLE: Mapping[type[Event], Handler] = {
     Begin: _begin,
@@ -462,11 +483,13 @@ _TABLE: Mapping[type[Event], Handler] = {
     Returned: _returned,
     Broke: _broke,
     Uncertain: _uncertain,
+    Reopened: _reopened,
     Decided: _decided,
 }
 TABLES: Mapping[int, Mapping[type[Event], Handler]] = {
     1: {**_TABLE, Replied: _replied_unseen},
     2: _TABLE,
     3: _TABLE,  # questions, and decisions that end more than their call: a release with 2 has never heard of them
+    4: _TABLE,  # a call that a person changed may be asked about once more, and whoever lets a call go lets it go again
 }
-CURRENT = 3
+CURRENT = 4

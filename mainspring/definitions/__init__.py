@@ -190,6 +190,8 @@ class Graph:
         self.name = checked_name(name, "graph")
         if not hasattr(graph, "compile"):
             raise DefinitionError(f"graph {name!r} is given {type(graph).__name__}; pass the StateGraph, not compiled.")
+        if not getattr(graph.state_schema, "__annotations__", None):
+            raise DefinitionError(f"graph {name!r}: its state has no named fields; make it a TypedDict, for instance.")
         for node, spec in graph.nodes.items():
             if not (getattr(spec.runnable, "func", None) or getattr(spec.runnable, "afunc", None)):
                 raise DefinitionError(f"graph {name!r}: node {node!r} is no function; write one that calls ask or use.")

@@ -5,8 +5,10 @@ needs no JSON; they are gone once it is decided, and `refuse_late` answers click
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any, cast
 
 from temporalio import workflow
@@ -31,9 +33,20 @@ from mainspring.core.approvals import (
     is_answer,
     settled,
     told,
+    unseen,
 )
 from mainspring.core.canonical import Json, canonical, digest
-from mainspring.core.deciding import counted, deciders, dropped, is_enough, missing, next_moment, passed, why_not
+from mainspring.core.deciding import (
+    AGREEING,
+    counted,
+    deciders,
+    dropped,
+    is_enough,
+    missing,
+    next_moment,
+    passed,
+    why_not,
+)
 from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.core.words import when
@@ -48,8 +61,8 @@ _DECIDERS = SearchAttributeKey.for_keyword_list(names.DECIDERS)
 _DUE = SearchAttributeKey.for_datetime(names.DUE)
 _REMEMBERED = 100
 """How many decided requests are carried along, to answer late clicks in words."""
-_LISTED = 20
-"""How many names of deciders the list of runs knows of one."""
+_LISTED = 1500
+"""How many bytes of names of deciders the list of runs knows of one: the server ends a run that sets 2,048."""
 _LAST_WORDS = timedelta(seconds=10)
 """How long a run that ends waits until people are told what was decided."""
 
@@ -62,6 +75,7 @@ class Approvals:
         self._updates = updates
         self._paused = self._drawing = False
         self._carried: Carried | None = None
+        self._table = 0
         self._asked = self._checked = 0
         self._open: dict[str, Request] = {}
         self._settled: dict[str, tuple[Request, Decision]] = {}
@@ -95,9 +109,9 @@ class Approvals:
             bound = request.binding or binding(first, request.id, request.args_digest)  # of before there were any
             self._offer(request.model_copy(update={"binding": bound}))
 
-    def show_for(self, carried: Carried) -> None:
-        """Show what waits on the run's page, with what the run was given."""
-        self._carried = carried
+    def show_for(self, carried: Carried, table: int) -> None:
+        """Show what waits on the run's page, with what the run was given; `table` is the version of its turn table."""
+        self._carried, self._table = carried, table
         self._paused = self._paused or carried.paused
         if self._open or carried.questions.open:
             self._show()
@@ -143,9 +157,8 @@ class Approvals:
         request = next((each for each in self._open.values() if (each.step, each.kind) == (step, kind)), None)
         if request is None:
             self._asked += 1
-            now, first = workflow.time(), workflow.info().first_execution_run_id
             request = new_request(
-                str(self._asked), kind, agent, step, verdict, args, reason, now=now, first=first, editable=editable
+                str(self._asked), kind, agent, step, verdict, args, reason, table=self._table, editable=editable
             )
             self._offer(request)
             self._show()
@@ -271,7 +284,7 @@ class Approvals:
             return request
         proposed = request.args if request.proposed is None else request.proposed
         made = digest(canonical(args), self._carried.run.key if self._carried else "")
-        bound = binding(workflow.info().first_execution_run_id, request.id, made)
+        bound = binding(request.minted or workflow.info().first_execution_run_id, request.id, made)
         change = {"args": args, "proposed": proposed, "args_digest": made, "binding": bound}
         return dropped(request).model_copy(update=change)
 
@@ -331,6 +344,8 @@ class Approvals:
         given = read_form(form, choice, said)
         request = self._must_be_open(number, given)
         check_form(request, choice, given)
+        if choice in AGREEING and not (given.get("binding") or given.get("token")) and (why := unseen(request)):
+            raise failure("NotAccepted", why)
         if wordy and choice == "deny" and not given.get("comment"):
             raise failure("NotAccepted", 'Put your reason into Data, in quotes: "The photo shows another order."')
 
@@ -390,7 +405,7 @@ class Approvals:
 
         async def telling() -> None:
             await tell(request, occasion, step, decision)
-            if still := self._open.get(request.id):
+            if (still := self._open.get(request.id)) and still.stage == occasion:
                 self._open[request.id] = still.model_copy(update={"told": occasion})
 
         self._telling[step] = asyncio.create_task(telling())
@@ -428,7 +443,8 @@ class Approvals:
         if self._carried.listed:
             everybody = {name for request in self._open.values() for name in deciders(request) if "@" not in name}
             due = min((request.deadline for request in self._open.values()), default=None)
-            update.append(_DECIDERS.value_set(sorted(everybody)[:_LISTED]) if everybody else _DECIDERS.value_unset())
+            listed = _listed(sorted(everybody))
+            update.append(_DECIDERS.value_set(listed) if listed else _DECIDERS.value_unset())
             update.append(_DUE.value_set(datetime.fromtimestamp(due, UTC)) if due else _DUE.value_unset())
         workflow.upsert_search_attributes(update)  # pyright: ignore[reportUnknownMemberType] - theirs
 
@@ -448,6 +464,12 @@ class Approvals:
                 self.check(number, choice, form, said, wordy=wordy)
 
         return handle, validate
+
+
+def _listed(everybody: list[str]) -> list[str]:
+    """As many as the list of runs may know."""
+    sizes = accumulate(len(json.dumps(each)) + 1 for each in everybody)
+    return [each for each, size in zip(everybody, sizes, strict=True) if size <= _LISTED]
 
 
 def _times(request: Request) -> str:

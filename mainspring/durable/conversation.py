@@ -29,6 +29,7 @@ from mainspring.core.turn import (
     Finish,
     Noted,
     Overflowed,
+    Reopened,
     Replied,
     Returned,
     Turn,
@@ -271,6 +272,8 @@ class Conversation:
             if tool.effect == "once" and type_of(error) != "NotDone":
                 return Uncertain(step=command.step, error=cause_of(error))
             return Broke(step=command.step, error=f"{tool.name} failed: {cause_of(error)}")
+        if outcome.ask:
+            return Reopened(step=command.step, verdict=outcome.ask)
         item = outcome.item
         return Returned(step=command.step, answer=Entry(digest=item.digest if item else ""))
 

@@ -17,12 +17,12 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from mainspring.contracts.steps import CallRef, Step, Stretch, Timing, ToolWork
-from mainspring.core.approvals import Decision, Kind, grant
+from mainspring.core.approvals import Decision, Kind, Routed, grant
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.ledger import Head
 from mainspring.core.messages import Message, Status, ToolCall
 from mainspring.core.spec import ToolSpec
-from mainspring.core.turn import CallVerdict
+from mainspring.core.turn import ASKED_AGAIN, CallVerdict
 from mainspring.definitions import STAGE, Graph
 from mainspring.durable.conversation import Conversation
 from mainspring.durable.failures import cause_of, failure, type_of
@@ -253,8 +253,9 @@ class _Stage:
         while verdict:
             own = self._run.spec.agent(self._run.spec.name)
             kind: Kind = "question" if verdict.verdict == "question" else "approval"
+            args = _args(work, call)
             decision = await self._run.approvals.ask(
-                kind, own, work.step.id, verdict, dict(call.args), verdict.reason, editable=True
+                kind, own, work.step.id, verdict, args, verdict.reason, editable=True
             )
             if decision.choice == "stop":
                 raise failure("Stopped", decision.reason)
@@ -265,7 +266,7 @@ class _Stage:
             if decision.choice != "approve":
                 self._keep(work, f"{tool.name} was not allowed: {decision.reason}", "denied")
                 return
-            work = self._permitted(work, verdict.args_digest, decision)
+            work = self._permitted(work, verdict, decision)
             verdict = await self._attempt(tool, work, call)
 
     async def _attempt(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> CallVerdict | None:
@@ -276,7 +277,7 @@ class _Stage:
                 decision = await self._settle_outcome(tool, work, call)
                 if decision is None:
                     return None
-                work = self._permitted(work, self._bound(work, call), decision)
+                work = self._permitted(work, self._unsettled(work, call), decision)
             await self._run.traffic.enter()
             self._told(step, work)
             try:
@@ -319,10 +320,9 @@ class _Stage:
     async def _settle_outcome(self, tool: ToolSpec, work: ToolWork, call: ToolCall) -> Decision | None:
         """Ask a person how a `once` call ended; gives the decision only where it may be run again."""
         own = self._run.spec.agent(self._run.spec.name)
-        verdict = CallVerdict(id=call.id, tool=tool.name, verdict="ask", args_digest=self._bound(work, call))
+        verdict, args = self._unsettled(work, call), _args(work, call)
         reason = self._run.unknown[work.step.id]
-        args = call.args if work.permit is None or work.permit.args is None else work.permit.args
-        decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, dict(args), reason)
+        decision = await self._run.approvals.ask("outcome", own, work.step.id, verdict, args, reason)
         if decision.choice == "happened":
             self._keep(
                 work, f"{tool.name}: a person confirmed that it took effect, but its result is not known.", "error"
@@ -332,24 +332,32 @@ class _Stage:
             raise failure("UnknownOutcome", decision.reason)
         return decision
 
-    def _bound(self, work: ToolWork, call: ToolCall) -> str:
-        """The arguments that a permit for the call is bound to."""
-        return work.permit.args_digest if work.permit else digest(canonical(call.args), self._run.ref.key)
+    def _unsettled(self, work: ToolWork, call: ToolCall) -> CallVerdict:
+        """What is to be said of a call that ended without a known result: its arguments, and by whom it was let go."""
+        made = work.permit.args_digest if work.permit else digest(canonical(call.args), self._run.ref.key)
+        routed = Routed(route=work.permit.route) if work.permit and work.permit.route else None
+        return CallVerdict(id=call.id, tool=call.name, verdict="ask", args_digest=made, routed=routed)
 
-    def _permitted(self, work: ToolWork, args_digest: str, decision: Decision) -> ToolWork:
+    def _permitted(self, work: ToolWork, verdict: CallVerdict, decision: Decision) -> ToolWork:
         """The call with a person's leave; where they said that it did not happen, that is one number higher."""
         number = int(self._run.memo.get(f"{work.step.id} number", "1")) + (decision.choice == "not happened")
         args = decision.args if decision.args is not None else work.permit.args if work.permit else None
         permit = grant(
             step=work.step.id,
             tool=work.tool,
-            args_digest=args_digest if decision.args is None else digest(canonical(args), self._run.ref.key),
+            args_digest=verdict.args_digest if decision.args is None else digest(canonical(args), self._run.ref.key),
             policy=self._run.ref.spec,
             decision=decision,
             number=number,
             args=args,
+            route=None if self._run.spec.turn < ASKED_AGAIN else verdict.routed.route if verdict.routed else "",
         )
         return work.model_copy(update={"permit": permit})
+
+
+def _args(work: ToolWork, call: ToolCall) -> dict[str, Json]:
+    """What the call runs with: its own arguments, or what a person changed them to."""
+    return dict(call.args if work.permit is None or work.permit.args is None else work.permit.args)
 
 
 def _fields(graph: str, node: str, update: Any) -> dict[str, Json]:

@@ -81,7 +81,7 @@ class Running:
         self.restored: dict[str, Talk] = {talk.turn.thread: talk for talk in carried.talks}
         self._carried = carried
         self._recorded: set[str] = set()
-        approvals.show_for(carried)
+        approvals.show_for(carried, self.spec.turn)
 
     def opening(self, text: str, label: str = "") -> tuple[Entry, ...]:
         """How a thread begins: what memory recalled (by reference), and what the user says, or another agent."""

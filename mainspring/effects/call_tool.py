@@ -136,16 +136,31 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
         if wrong:
             raise PermitError(wrong)
     # What a model had read was judged with its message, and cannot have changed since.
-    made_of = Flow() if work.permit else flow_of(world.guards.judge(agent), agent, tool_spec, args, thread.messages)
+    is_judged = work.permit is not None and edited is None
+    made_of = Flow() if is_judged else flow_of(world.guards.judge(agent), agent, tool_spec, args, thread.messages)
     facts = _facts(run, agent, thread, tool_spec, args).model_copy(update={"flow": made_of})
     judged = await ask_rules(world.guards, agent, "tool_call", facts, thread.messages)
     if tool_spec.opens and judged.verdict != "deny":
         judged = await _judged_opened(world, run, agent, facts, thread) or judged
     if work.permit and judged.verdict != "deny":
-        judged = Judgement(verdict="allow")
+        other = await _other_route(world, work.permit, agent, facts, thread)
+        judged = _reopened(judged, other) if other else Judgement(verdict="allow")
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
     return _Found(call, tool, tool_spec, judged, agent, thread, args, facts, edited)
+
+
+async def _other_route(world: World, permit: Permit, agent: AgentSpec, facts: Facts, thread: Thread) -> str:
+    """The route that a call goes with what a person changed it to, where they may not let that go; "" for none."""
+    if permit.args is None or permit.route is None:
+        return ""
+    routed = await ask_route(world.guards, agent, "tool_call", facts, thread.messages)
+    return routed.route if routed and routed.route != permit.route else ""
+
+
+def _reopened(judged: Judgement, route: str) -> Judgement:
+    why = f"A person changed it, and what they made of it goes the route {route!r}."
+    return judged.model_copy(update={"verdict": "ask", "reason": f"{judged.reason} {why}".strip()})
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:
@@ -287,7 +302,7 @@ async def _verdict(world: World, run: RunRef, found: _Found) -> CallVerdict:
         id=call.id,
         tool=call.name,
         verdict=verdict_on(found.spec, judged),
-        args_digest=digest(canonical(found.args), run.key),
+        args_digest=digest(canonical(found.args if found.edited is None else found.edited), run.key),
         rule=judged.rule,
         reason=judged.reason,
         matched=judged.matched,

@@ -5,6 +5,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
+from mainspring.core.approvals import Routed
 from mainspring.core.canonical import Json, canonical, digest, mended, mended_value, why_not_kept
 from mainspring.core.facts import OF_FLOW, Facts
 from mainspring.core.flow import Flow, flow
@@ -83,7 +84,7 @@ async def judge_calls(  # noqa: PLR0917 - whose calls, after what, and when
                 reason=judged.reason,
                 matched=(*redacted, *judged.matched),
                 label=str(facts.flow.label) if tool and tool.agent and facts.flow.label != FROM_USER else "",
-                routed=await ask_route(guards, agent, "tool_call", facts, thread.messages) if is_asked else None,
+                routed=await _routed(guards, agent, facts, thread, earlier) if is_asked else None,
             )
         )
         if judged.verdict != "deny":
@@ -104,8 +105,20 @@ async def _judged(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread
     judged = await ask_rules(guards, agent, "tool_call", facts, thread.messages)
     if not earlier:
         return judged
-    assumed = facts.model_copy(update={"results": (*thread.done, *earlier)})
-    return stricter(await ask_rules(guards, agent, "tool_call", assumed, thread.messages), judged)
+    return stricter(await ask_rules(guards, agent, "tool_call", _after(facts, earlier), thread.messages), judged)
+
+
+async def _routed(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread, earlier: list[Done]) -> Routed | None:
+    """The route of a call, likewise: of two, the one that stands first in the file, since the most demanding do."""
+    either = [await ask_route(guards, agent, "tool_call", facts, thread.messages)]
+    if earlier:
+        either.append(await ask_route(guards, agent, "tool_call", _after(facts, earlier), thread.messages))
+    order = [route.id for route in agent.routes]
+    return min((each for each in either if each), key=lambda each: order.index(each.route), default=None)
+
+
+def _after(facts: Facts, earlier: list[Done]) -> Facts:
+    return facts.model_copy(update={"results": (*facts.results, *earlier)})
 
 
 def _about(  # noqa: PLR0917 - each is a part of what is known

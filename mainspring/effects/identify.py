@@ -90,9 +90,12 @@ async def _sender(update: str) -> str:
             )
         )
         for event in page.history.events:
-            accepted = event.workflow_execution_update_accepted_event_attributes
-            if accepted.accepted_request.meta.update_id == update:
-                return accepted.accepted_request.meta.identity
+            # What was taken up by a reset stands as admitted first; who said it is told there alone.
+            accepted = event.workflow_execution_update_accepted_event_attributes.accepted_request
+            admitted = event.workflow_execution_update_admitted_event_attributes.request
+            for meta in (accepted.meta, admitted.meta):
+                if meta.update_id == update:
+                    return meta.identity
         token = page.next_page_token
         if not token:
             break

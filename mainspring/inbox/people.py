@@ -44,11 +44,15 @@ class Person:
 
 
 def person_of(claims: Mapping[str, Any], login: Oidc) -> Person:
-    """The person that an identity token names: the mail address, unless the provider says it is unchecked.
+    """The person that an identity token names: the mail address, or `sub` where it has none.
 
     Raises:
         ValueError: it names nobody, or more roles than a cookie holds.
     """
+    if claims.get("email") and claims.get("email_verified", True) is not True:  # by `sub` they would be another person
+        raise ValueError(
+            "The identity provider says that nobody has checked your mail address. Have it checked there, then log in."
+        )
     sub = person_in(claims, "sub")
     name = person_in(claims, "email") or (sub if "@" not in sub else "")  # what looks like an address must be one
     if not name:

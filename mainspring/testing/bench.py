@@ -83,7 +83,7 @@ class TestRun:
 
         `answer` is given instead of one under review; `args` are other arguments for a call.
         """
-        form: dict[str, Json] = {"request": request.id, "comment": comment}
+        form: dict[str, Json] = {"request": request.id, "binding": request.binding, "comment": comment}
         if answer:
             form["answer"] = answer
         if args is not None:

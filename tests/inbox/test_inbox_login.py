@@ -203,16 +203,24 @@ async def test_a_provider_that_calls_itself_otherwise_is_not_asked(somebody: Vis
     ("claims", "name", "roles"),
     [
         ({"sub": "1", "email": "a@b", "groups": ["x"]}, "a@b", ("x",)),
-        ({"sub": "1", "email": "a@b", "email_verified": False}, "1", ()),
+        ({"sub": "1", "email": "a@b", "email_verified": True}, "a@b", ()),
         ({"sub": "1", "groups": "x"}, "1", ("x",)),
         ({"sub": "1", "groups": {"x": 1}}, "1", ()),
     ],
 )
 def test_a_person_is_what_the_claims_say(claims: dict[str, Any], name: str, roles: tuple[str, ...]):
-    """The mail address names somebody, unless the provider says it is unchecked; roles are a list or one text."""
+    """The mail address names somebody, or `sub` where there is none; roles are a list or one text."""
     person = person_of(claims, Oidc("https://login.example.com", "inbox", "", roles="groups"))
 
     assert (person.name, person.roles) == (name, roles)
+
+
+def test_an_address_that_nobody_has_checked_is_no_other_name():
+    """By their `sub` somebody would be a second person, who may approve what the first one asked for."""
+    claims = {"sub": "1", "email": "a@b", "email_verified": False}
+
+    with pytest.raises(ValueError, match="nobody has checked your mail address"):
+        person_of(claims, Oidc("https://login.example.com", "inbox", ""))
 
 
 def test_roles_may_stand_deeper():

@@ -3,12 +3,18 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import END, START, StateGraph
 
 from mainspring import Agent, Context, DefinitionError, Graph, PolicyError, tool, use
+
+
+class State(TypedDict, total=False):
+    """What the graphs of this file pass on."""
+
+    input: str
 
 
 @tool(effect="read", returns="trusted")
@@ -120,14 +126,14 @@ def test_an_agent_as_a_tool_takes_a_request() -> None:
 
 def test_a_compiled_graph_is_refused() -> None:
     """The engine compiles graphs itself, with functions made fit for a workflow."""
-    built = StateGraph(dict)
+    built = StateGraph(State)
     built.add_node("a", lambda s: s)
     built.add_edge(START, "a")
     built.add_edge("a", END)
 
     with pytest.raises(DefinitionError, match=r"graph 'g'.*not compiled"):
         Graph("g", object())
-    outer = StateGraph(dict)
+    outer = StateGraph(State)
     outer.add_node("inner", built.compile())
     with pytest.raises(DefinitionError, match="node 'inner' is no function"):
         Graph("g", outer)
@@ -154,9 +160,19 @@ def test_settings_that_cannot_work_are_refused(more: dict[str, Any], sentence: s
         Agent("pilot", instructions="Fly.", **more)
 
 
+def test_a_state_without_fields_is_refused() -> None:
+    """It could be given nothing, and no run of it would ever begin."""
+    built = StateGraph(dict)
+    built.add_node("a", lambda s: s)
+    built.add_edge(START, "a")
+
+    with pytest.raises(DefinitionError, match="graph 'g': its state has no named fields"):
+        Graph("g", built)
+
+
 def test_an_edge_to_nowhere_is_refused() -> None:
     """What LangGraph finds wrong with a graph is found at import."""
-    built = StateGraph(dict)
+    built = StateGraph(State)
     built.add_node("a", lambda s: s)
     built.add_edge(START, "a")
     built.add_edge("a", "b")
@@ -231,7 +247,7 @@ def test_a_rule_that_could_never_act_is_refused(tmp_path: Path, rule: str, sente
 def test_a_graphs_rules_are_for_its_own_calls(tmp_path: Path, rule: str) -> None:
     """What its agents read and say is for theirs."""
     (tmp_path / "r.yaml").write_text(f"rules:\n  - {rule}\n")
-    built = StateGraph(dict)
+    built = StateGraph(State)
     built.add_node("a", lambda s: s)
     built.add_edge(START, "a")
 

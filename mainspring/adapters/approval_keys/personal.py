@@ -10,6 +10,7 @@ from mainspring.adapters.approval_keys.signing import (
     new_id,
     public,
     signed,
+    thumbprint,
     why_unusable,
     write,
 )
@@ -86,7 +87,7 @@ def trust(file: Path, key: Jwk) -> bool:
     if why := _why_not_trusted(key):
         raise UsageError(f"This key cannot be trusted: {why}.")
     keys = read_trusted(file)
-    same = next((each for each in keys if each["kid"] == key["kid"] or each.get("x") == key.get("x")), None)
+    same = next((each for each in keys if each["kid"] == key["kid"] or thumbprint(each) == thumbprint(key)), None)
     if same == key:
         return False
     if same:

@@ -79,6 +79,11 @@ def can_verify(key: Jwk) -> bool:
     return may_sign(key)
 
 
+def thumbprint(key: Jwk) -> str:
+    """What is the same for the same key, whatever it is called (RFC 7638)."""
+    return JWKRegistry.import_key(key).thumbprint()
+
+
 def as_text(keys: Iterable[Jwk]) -> str:
     """A JWKS."""
     return json.dumps({"keys": list(keys)}, indent=2, ensure_ascii=False) + "\n"

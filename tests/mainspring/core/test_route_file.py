@@ -91,6 +91,7 @@ class TestRight:
                 id="large-refunds",
                 tool="issue_refund",
                 when="args.amount_cents > 100000",
+                need=2,
                 each=("finance", "risk"),
                 verified=True,
                 hours=Hours(days=(1, 2, 3, 4, 5), start=540, end=1020, zone="Europe/Berlin"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langgraph.graph import StateGraph
@@ -16,6 +16,13 @@ from mainspring.core.rule_file import parse
 from mainspring.core.rules import Judge
 from mainspring.core.spec import ToolSpec
 from mainspring.errors import PolicyError
+
+
+class State(TypedDict, total=False):
+    """What the graphs of this file pass on."""
+
+    input: str
+
 
 REFUND = ToolSpec(
     name="issue_refund",
@@ -218,7 +225,7 @@ class TestDefinitions:
 
     def test_a_condition_on_what_a_graphs_node_gives(self, written: Callable[[str], Path]) -> None:
         """It would never be asked, so it is refused."""
-        nodes = StateGraph(dict)
+        nodes = StateGraph(State)
         nodes.add_node("work", work)
         nodes.set_entry_point("work")
         with pytest.raises(PolicyError, match=r":3:7: route 'r': 'flow' is a graph: what its nodes give is not judged"):

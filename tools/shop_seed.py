@@ -85,12 +85,13 @@ TICKET_CUSTOMERS = {
     "nina.patel@example.com": "Nina Patel",
     "liam.oconnor@example.com": "Liam O'Connor",
     "viktor.hale@example.com": "Viktor Hale",
+    "olga.marsh@example.com": "Olga Marsh",
     "sam.reed@example.com": "Sam Reed",
     "aiko.tan@example.com": "Aiko Tan",
     "paul.weiss@example.com": "Paul Weiss",
 }
 
-# What the tickets in examples/tickets speak of. No order 9999: one of them asks for it.
+# What the tickets in examples/tickets speak of, and one that two people approve. No order 9999: a ticket asks for it.
 TICKET_SALES = (
     Sale(1042, "maria.lindqvist@example.com", 9, "delivered", (("coffee grinder", 8900),)),
     Sale(1043, "maria.lindqvist@example.com", 3, "delivered", (("paper filters", 2400),)),
@@ -102,6 +103,7 @@ TICKET_SALES = (
     Sale(1090, "nina.patel@example.com", 75, "delivered", (("french press", 4500),)),
     Sale(1101, "liam.oconnor@example.com", 14, "lost", (("milk frother", 3900),)),
     Sale(1110, "viktor.hale@example.com", 10, "delivered", (("espresso machine", 124900),)),
+    Sale(1115, "olga.marsh@example.com", 6, "delivered", (("roaster", 65000),)),
     Sale(1120, "sam.reed@example.com", 8, "delivered", (("gift card set", 7500),)),
     Sale(1130, "aiko.tan@example.com", 4, "shipped", (("pour-over set", 5800),)),
 )

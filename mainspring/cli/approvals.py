@@ -5,12 +5,14 @@ import json
 import sys
 from collections.abc import Callable, Generator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mainspring.cli.approvals_listed import Mute, Waiting, Wanted
+from mainspring.cli.proofs import AsOption
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind
 from mainspring.errors import UsageError
@@ -45,6 +47,7 @@ def approvals(  # noqa: PLR0917 - typer's shape: each is an option
     reason: Annotated[str, typer.Option(help="With --deny: what the model is told.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="With --deny: stop the runs, too.")] = False,
     comment: Annotated[str, typer.Option(help="With --approve: kept with each decision.")] = "",
+    person: AsOption = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deciding.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="How many runs to ask, and decisions to send, at a time.")] = JOBS,
     decided: Annotated[bool, typer.Option("--decided", help="List what was decided instead, from histories.")] = False,
@@ -52,9 +55,13 @@ def approvals(  # noqa: PLR0917 - typer's shape: each is an option
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """List what waits for a person over all runs, and approve or deny it; ends with 1 unless all went through."""
-    wanted = Wanted(where, tool, agent, kind, decider, limit)
+    wanted = Wanted(where, tool, agent, kind, decider, limit, **_groups(decider))
     shown = Shown(args, as_json, jobs)
     order = _order(approve=approve, deny=deny, reason=reason, stop=stop, comment=comment)
+    if person and not order:
+        raise typer.BadParameter(
+            "it goes with --approve or --deny; --for lists what somebody may decide.", param_hint="'--as'"
+        )
     if decided and (order or decider):
         raise typer.BadParameter("it lists what is over, so it goes with neither --approve, --deny nor --for.")
     if yes and not order:
@@ -62,11 +69,20 @@ def approvals(  # noqa: PLR0917 - typer's shape: each is an option
     if decided:
         is_fine = _tell_decided(wanted, shown)
     elif order:
-        is_fine = _decide(wanted, order, shown, yes=yes)
+        is_fine = _decide(wanted, replace(order, person=person), shown, yes=yes)
     else:
         is_fine = _tell_waiting(wanted, shown)
     if not is_fine:
         raise typer.Exit(1)
+
+
+def _groups(decider: str) -> dict[str, Any]:
+    """What says by which names a person is known; a group or a role has its own alone."""
+    from mainspring.cli.people import people_here
+
+    if "@" not in decider:
+        return {}
+    return {"people": people_here() or {}, "day": datetime.now(UTC).date().isoformat()}
 
 
 def _order(*, approve: bool, deny: bool, reason: str, stop: bool, comment: str) -> "Order | None":
@@ -165,7 +181,7 @@ async def _send(meant: list[Waiting], tally: "Tally", shown: Shown) -> None:
     from mainspring.cli import runs
     from mainspring.cli.approvals_sent import Sending
 
-    client = await runs.connect_as_person()
+    client = await runs.connect_as_person(tally.order.person)
     try:
         with _progress(tally, shown) as tell:
             await Sending(client, tally.order, shown.jobs, tell).through(meant)

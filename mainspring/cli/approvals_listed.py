@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from mainspring.cli.rule_list import counted
 from mainspring.contracts import names
 from mainspring.core.approvals import Kind, Request
 from mainspring.core.canonical import Json, canonical
-from mainspring.core.deciding import deciders, who_decides
+from mainspring.core.deciding import agreed, deciders, who_decides
+from mainspring.core.routes import People, person_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,7 +43,10 @@ class Mute:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which requests are meant; what is "" does not matter. `limit` is how many at most."""
+    """Which requests are meant; what is "" does not matter. `limit` is how many at most.
+
+    `people` says by which names somebody who is named as `decider` is known on a `day`.
+    """
 
     where: str = ""
     tool: str = ""
@@ -50,6 +54,8 @@ class Wanted:
     kind: Kind | None = None
     decider: str = ""
     limit: int | None = None
+    people: Mapping[str, People] = field(default_factory=dict[str, People])
+    day: str = ""
 
     @property
     def query(self) -> str:
@@ -62,8 +68,12 @@ class Wanted:
             self.tool in ("", request.tool)
             and self.agent in ("", request.agent)
             and self.kind in (None, request.kind)
-            and (not self.decider or self.decider in deciders(request))
+            and (not self.decider or not self._known(request.agent).isdisjoint(deciders(request)))
         )
+
+    def _known(self, agent: str) -> frozenset[str]:
+        people = self.people.get(agent, People())
+        return frozenset((self.decider, *people.names_of(person_name(self.decider), (), self.day)))
 
 
 async def find(
@@ -195,4 +205,4 @@ def visible(text: str) -> str:
 def _votes(request: Request) -> str:
     people = ", ".join(vote.identity.person or vote.identity.by for vote in request.votes)
     needed = request.route.votes if request.route else 1
-    return f"{len(request.votes)} of {needed}: {people}".removesuffix(": ") if needed > 1 or people else ""
+    return f"{agreed(request)} of {needed}: {people}".removesuffix(": ") if needed > 1 or people else ""

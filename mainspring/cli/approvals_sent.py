@@ -31,10 +31,14 @@ How = Literal["done", "late", "refused", "unanswered"]
 
 @dataclass(frozen=True)
 class Order:
-    """What is said to each request: the update `name`, and what its form has beside the request's number."""
+    """What is said to each request: the update `name`, and what its form has beside the request's number.
+
+    `person` is who says it, "" for this machine's user.
+    """
 
     name: Literal["approve", "deny"]
     form: dict[str, Any]
+    person: str = ""
 
     @property
     def done(self) -> str:

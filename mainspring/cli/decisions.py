@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mainspring.cli.proofs import KeyOption, TokenOption, proof_of
+from mainspring.cli.proofs import AsOption, KeyOption, TokenOption, proof_of
 from mainspring.contracts import names
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def approve(
     answer: Annotated[str, typer.Option(help="Of an answer under review: what is given instead.")] = "",
     args: Annotated[str, typer.Option(help="Of a call: other arguments, as a JSON object.")] = "",
     binding: Annotated[str, typer.Option(help="Of a call that somebody changed: that you agree to this change.")] = "",
+    person: AsOption = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
@@ -48,7 +49,7 @@ def approve(
         form["answer"] = answer
     if args:
         form["args"] = _object(args)
-    _decide(run, names.APPROVE, form, "approve", proof_of(key, token))
+    _decide(run, names.APPROVE, form, "approve", proof_of(key, token), person)
 
 
 def deny(
@@ -57,6 +58,7 @@ def deny(
     *,
     reason: Annotated[str, typer.Option(help="What the model is told.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="Stop the run as well.")] = False,
+    person: AsOption = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
@@ -64,7 +66,7 @@ def deny(
     form: dict[str, Any] = {"request": request, "comment": reason}
     if stop:
         form["stop"] = True
-    _decide(run, names.DENY, form, "stop" if stop else "deny", proof_of(key, token))
+    _decide(run, names.DENY, form, "stop" if stop else "deny", proof_of(key, token), person)
 
 
 def answer(
@@ -73,6 +75,7 @@ def answer(
     outcome: Annotated[Outcome | None, typer.Argument(help="What you found out.", show_default=False)] = None,
     *,
     text: Annotated[str, typer.Option(help="Of a question that an agent asks: the answer.")] = "",
+    person: AsOption = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
@@ -83,12 +86,12 @@ def answer(
             param_hint="OUTCOME, '--text'",
         )
     if outcome is None:
-        _decide(run, names.ANSWER, {"request": request, "answer": text}, "answer", proof_of(key, token))
+        _decide(run, names.ANSWER, {"request": request, "answer": text}, "answer", proof_of(key, token), person)
     else:
         from mainspring.core.approvals import OUTCOMES
 
         form = {"request": request, "outcome": outcome.value}
-        _decide(run, names.ANSWER, form, OUTCOMES[outcome.value], proof_of(key, token))
+        _decide(run, names.ANSWER, form, OUTCOMES[outcome.value], proof_of(key, token), person)
 
 
 def take_over(
@@ -96,11 +99,12 @@ def take_over(
     request: Request,
     *,
     text: Annotated[str, typer.Option(help="What is answered in the agent's place.", show_default=False)],
+    person: AsOption = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
     """Finish the conversation in the agent's place: it does nothing more, and your answer is given."""
-    _decide(run, names.TAKE_OVER, {"request": request, "answer": text}, "take over", proof_of(key, token))
+    _decide(run, names.TAKE_OVER, {"request": request, "answer": text}, "take over", proof_of(key, token), person)
 
 
 def reschedule(
@@ -110,13 +114,14 @@ def reschedule(
     deadline: Annotated[str, typer.Option(help="How long there is from now, such as 2h.", show_default=False)],
     remind: Annotated[str, typer.Option(help="When people are told again, from now.")] = "",
     escalate: Annotated[str, typer.Option(help="When others may decide too, from now.")] = "",
+    person: AsOption = "",
     key: KeyOption = None,
     token: TokenOption = "",
 ) -> None:
     """Give a request more time, or less."""
     form = {"request": request, "deadline": deadline, "remind": remind, "escalate": escalate}
     given = {name: value for name, value in form.items() if value}
-    _decide(run, names.RESCHEDULE, given, "reschedule", proof_of(key, token))
+    _decide(run, names.RESCHEDULE, given, "reschedule", proof_of(key, token), person)
 
 
 async def send(client: "Client", run: str, name: str, form: dict[str, Any]) -> str:
@@ -142,12 +147,14 @@ def _object(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _decide(run: str, name: str, form: dict[str, Any], choice: str, proof: "Proof | None") -> None:
+def _decide(  # noqa: PLR0917 - a decision, and who makes it
+    run: str, name: str, form: dict[str, Any], choice: str, proof: "Proof | None", person: str
+) -> None:
     """`choice` is what the form comes to, as `core.approvals` names it."""
     from mainspring.cli import interrupt, runs
 
     async def decide() -> str:
-        client = await runs.connect_as_person()
+        client = await runs.connect_as_person(person)
         token = await proof.token(client, run, choice, form) if proof else ""
         return await send(client, run, name, {**form, "token": token} if token else form)
 

@@ -13,9 +13,6 @@ import typer
 from mainspring.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mainspring.core.routes import People
     from mainspring.inbox.people import Local, Oidc
     from mainspring.settings import Settings
 
@@ -103,29 +100,19 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _people() -> "Mapping[str, People]":
-    """Who is in which group and stands in for whom, as this folder's rule files say; without any, roles have to do."""
-    from mainspring.serve import load_project
-
-    folder = Path.cwd()
-    if not (folder / "worker.py").is_file():
-        typer.echo(
-            f"There is no worker.py in {folder}: 'for me' knows your name and roles, not the groups of a rule file.",
-            err=True,
-        )
-        return {}
-    return load_project(folder).people()
-
-
 async def _serve(settings: "Settings", login: "Local | Oidc", listening: socket.socket) -> None:
     import uvicorn
 
     from mainspring.approving import open_keys, open_own_verifier, sign_in
+    from mainspring.cli.people import people_here
     from mainspring.inbox.app import make_app
     from mainspring.inbox.people import Local
     from mainspring.serve import connect
 
-    people = _people()
+    people = people_here()
+    if people is None:
+        told = "'for me' knows your name and roles, not the groups of a rule file"
+        typer.echo(f"There is no worker.py in {Path.cwd()}: {told}.", err=True)
     client = await connect(settings)
     # Who decides without a token is recorded as this client's user: claimed, not verified.
     who = f":{login.person}" if isinstance(login, Local) else ""

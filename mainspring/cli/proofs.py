@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SECONDS = 300.0
 """How long a token is valid that is signed here: long enough for a worker that is just being started."""
 
+AsOption = Annotated[
+    str, typer.Option("--as", help="Who you are, where it need not be proved; else this machine's user.")
+]
 KeyOption = Annotated[
     Path | None, typer.Option(help="Prove who you are with the private key in this file.", show_default=False)
 ]

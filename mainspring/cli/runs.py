@@ -18,17 +18,21 @@ LISTED = 20
 """How many runs an unknown name is compared with."""
 
 
-async def connect_as_person() -> "Client":
+async def connect_as_person(person: str = "") -> "Client":
     """A client that says who sits at the terminal: decisions are recorded with it, as claimed.
 
     Raises:
+        UsageError: this names nobody.
         SetupError: no server answers.
     """
     from mainspring.serve import connect
     from mainspring.settings import read_settings
 
+    if not person.isprintable() or person.strip() != person:
+        raise UsageError(f"'--as' is {person!r}; it must be a name or a mail address.")
     client = await connect(read_settings())
-    client.service_client.config.identity = f"mainspring-cli:{getpass.getuser()}@{socket.gethostname()}"
+    who = person or f"{getpass.getuser()}@{socket.gethostname()}"
+    client.service_client.config.identity = f"mainspring-cli:{who}"
     return client
 
 

@@ -148,6 +148,12 @@ def is_enough(request: Request) -> bool:
     return len(_seats(request, route)) == len(route.each)
 
 
+def agreed(request: Request) -> int:
+    """How many of those who must agree have: two of one group are one, where one of each has to."""
+    route = request.route
+    return len(_seats(request, route)) if route and route.each else len(request.votes)
+
+
 def missing(request: Request) -> tuple[str, ...]:
     """Of a route that wants one of each, the names that nobody has agreed for yet."""
     route = request.route

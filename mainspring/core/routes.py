@@ -74,13 +74,13 @@ class Route(Value):
         return bool(self.who or self.each or self.verified or self.votes > 1)
 
     def whom(self, names: Sequence[str]) -> str:
-        """Of these names, who must agree, in words: `one of each of finance, risk, verified`; "" where anybody may."""
+        """Of these names, who must agree, in words: `one of each of finance, risk (verified)`; "" where anybody may."""
         if not self.asks_who:
             return ""
         listed = ", ".join(self.each or names) or "anybody who is known"
         of = "one of each of" if self.each else f"{self.need} of" if self.need > 1 else "one of"
         instead = ", ".join(each for each in names if each not in self.each) if self.each else ""
-        return f"{of} {listed}{f', or {instead} instead' if instead else ''}{', verified' if self.verified else ''}"
+        return f"{of} {listed}{f', or {instead} instead' if instead else ''}{' (verified)' if self.verified else ''}"
 
 
 class Delegation(Value):
@@ -110,12 +110,15 @@ class People(Value):
     def names_of(self, person: str, roles: Sequence[str], day: str) -> tuple[str, ...]:
         """Everything a route may name somebody by on a day: their name, roles and groups, and those they decide for.
 
-        Only persons have an `@`, so that nobody is called like a group.
+        Only persons have an `@`, so that nobody is called like a group; nor is a role, since who left the list of a
+        group may keep a role of that name.
         """
         persons = [person, *self.decides_for(person, day)]
         groups = [group for each in persons for group in self.groups_of(each)]
         own = (each for each in persons if "@" in each)
-        return tuple(dict.fromkeys((*own, *(role for role in roles if "@" not in role), *groups)))
+        return tuple(
+            dict.fromkeys((*own, *(role for role in roles if "@" not in role and role not in self.groups), *groups))
+        )
 
 
 def first_of(routes: Sequence[Route], point: RoutePoint, tool: str = "") -> Route | None:

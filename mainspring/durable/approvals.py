@@ -38,6 +38,7 @@ from mainspring.core.approvals import (
 from mainspring.core.canonical import Json, canonical, digest
 from mainspring.core.deciding import (
     AGREEING,
+    agreed,
     counted,
     deciders,
     dropped,
@@ -480,7 +481,7 @@ def _times(request: Request) -> str:
 
 def _so_far(request: Request) -> str:
     """What somebody reads whose vote alone is not enough."""
-    wanted, given = request.route.votes if request.route else 1, len(request.votes)
+    wanted, given = request.route.votes if request.route else 1, agreed(request)
     still = f" Still needed: {', '.join(missing(request))}." if missing(request) else ""
     return f"Request {request.id} ({request.tool}): recorded, {given} of {wanted} who must agree.{still}"
 

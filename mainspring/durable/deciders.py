@@ -59,8 +59,8 @@ def _how_else(request: Request, found: Identified) -> str:
     info = workflow.info()
     page = Place(info.namespace, info.workflow_id, found.inbox).link(request.id)
     inbox = f"at {page} or " if page else ""
-    proof = " --key FILE" if request.route and request.route.verified else ""
-    return f"Decide {inbox}with: mainspring approve {info.workflow_id} {request.id}{proof}"
+    proof = "--key FILE" if request.route and request.route.verified else "--as YOU@EXAMPLE.COM"
+    return f"Decide {inbox}with: mainspring approve {info.workflow_id} {request.id} {proof}"
 
 
 async def tell(request: Request, occasion: str, step: str, decision: str = "") -> None:

@@ -56,7 +56,10 @@ BUTTONS: dict[str, Choice] = {
 
 @dataclass
 class _Ask:
-    """Why a person was asked: `kind` is that of the request, `step` the call that waits, `route` the way it went."""
+    """Why a person was asked: `kind` is that of the request, `step` the call that waits, `route` the way it went.
+
+    `deadline` (seconds since 1970) is what was worked out for that route, 0 where nothing was.
+    """
 
     order: tuple[int, int]
     step: str
@@ -65,6 +68,7 @@ class _Ask:
     kind: str
     rule: str = ""
     route: str = ""
+    deadline: float = 0.0
 
 
 async def project(events: Events, converter: DataConverter) -> Trace:
@@ -179,7 +183,7 @@ class _Projection:
             a.TOOL: wait.tool,
             a.AGENT: ask.agent if ask else "",
             a.RULE: ask.rule if ask else "",
-            a.DEADLINE: wait.deadline // 1_000_000_000 or "",
+            a.DEADLINE: wait.deadline // 1_000_000_000 or int(ask.deadline if ask else 0) or "",
             a.ROUTE: ask.route if ask else "",
             **self._decision(wait, clicks, ask.route if ask else ""),
         }
@@ -205,24 +209,24 @@ class _Projection:
     def _asks(self) -> Iterable[_Ask]:
         """Everything a person was asked, from what the rules said and from `once` calls that ended unknown."""
         for request in self._facts.carried.questions.open if self._facts.carried else ():
-            route = request.route.id if request.route else ""
-            yield _Ask((0, 0), request.step, request.tool, request.agent, request.kind, request.rule, route)
+            route = (request.route.id if request.route else "", request.deadline)
+            yield _Ask((0, 0), request.step, request.tool, request.agent, request.kind, request.rule, *route)
         for each in self._facts.activities:
             work, result = each.work, each.result
             if isinstance(work, ModelCall) and isinstance(result, ModelAnswer):
                 if review := result.review:
                     step, route = _following(work.step.id, 1), _route(review)
-                    yield _Ask((each.event, 0), step, review.tool, work.step.agent, "review", review.rule, route)
+                    yield _Ask((each.event, 0), step, review.tool, work.step.agent, "review", review.rule, *route)
                 for index, (tool, verdict) in enumerate(judged(result)):
                     if kind := ASKED.get(verdict.verdict):
                         step = _following(work.step.id, index + 1)
                         order = (each.event, index)
-                        yield _Ask(order, step, tool, work.step.agent, kind, verdict.rule, _route(verdict))
+                        yield _Ask(order, step, tool, work.step.agent, kind, verdict.rule, *_route(verdict))
             elif isinstance(work, ToolWork):
                 step, order = work.step, (each.event, 0)
                 if isinstance(result, ToolOutcome) and (ask := result.ask):
                     kind = ASKED.get(ask.verdict, "approval")
-                    yield _Ask(order, step.id, work.tool, step.agent, kind, ask.rule, _route(ask))
+                    yield _Ask(order, step.id, work.tool, step.agent, kind, ask.rule, *_route(ask))
                 elif each.error not in ("", "NotDone", "Cancelled") and self._is_once(work):
                     yield _Ask(order, step.id, work.tool, step.agent, "outcome")
 
@@ -274,8 +278,8 @@ def _above(step: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _route(verdict: CallVerdict) -> str:
-    return verdict.routed.route if verdict.routed else ""
+def _route(verdict: CallVerdict) -> tuple[str, float]:
+    return (verdict.routed.route, verdict.routed.deadline) if verdict.routed else ("", 0.0)
 
 
 def _request(click: Click) -> str:

@@ -99,12 +99,15 @@ def _facts(span: Span) -> list[tuple[str, str]]:
     return [(fact, style) for fact, style in facts if fact]
 
 
+_ASKED = {"outcome": "did it happen?", "question": "what is the answer?", "review": "may it be given?"}
+
+
 def _waiting(span: Span) -> str:
     request, decision = f"request {span.text(a.REQUEST)}", span.text(a.DECISION)
     if span.end is None:
-        until = datetime.fromtimestamp(span.number(a.DEADLINE), UTC)
-        question = "did it happen?" if span.text(a.ASKED) == "outcome" else "may it run?"
-        return f"{request} is open: {question} Until {until:%Y-%m-%d %H:%M} UTC"
+        deadline = span.number(a.DEADLINE)
+        until = f" Until {datetime.fromtimestamp(deadline, UTC):%Y-%m-%d %H:%M} UTC" if deadline else ""
+        return f"{request} is open: {_ASKED.get(span.text(a.ASKED), 'may it run?')}{until}"
     if decision == "expired":
         return f"{request}: nobody decided in time"
     if not decision:

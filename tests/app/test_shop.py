@@ -46,7 +46,7 @@ class TestTheSeed:
         assert rows(tmp_path / "1.db", query.format(0)) == rows(tmp_path / "11.db", query.format(10))
 
     @pytest.mark.parametrize(
-        ("table", "count"), [("customers", 40), ("orders", 70), ("refunds", 10), ("cases", 0), ("sent_mails", 0)]
+        ("table", "count"), [("customers", 41), ("orders", 71), ("refunds", 10), ("cases", 0), ("sent_mails", 0)]
     )
     def test_size(self, tmp_path: Path, table: str, count: int) -> None:
         """A new shop has the size of a small real one, and no cases yet."""
@@ -96,7 +96,7 @@ class TestTheFile:
         started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(6)]
 
         said = sorted(process.communicate()[0].strip() for process in started)
-        assert said == ["False 70"] * 5 + ["True 70"]
+        assert said == ["False 71"] * 5 + ["True 71"]
 
     def test_not_a_shop(self, file: Path) -> None:
         """A database of somebody else is refused by name, and left alone."""

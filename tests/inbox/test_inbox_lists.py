@@ -162,7 +162,8 @@ async def test_for_me_means_my_names_and_that_i_have_not_voted(mainspring: Bench
     escalated = routed.model_copy(update={"stage": "escalated"})
 
     assert desk.is_for(Person("ada"), asked())
-    assert desk.is_for(Person("ada", ("finance",)), routed)
+    assert not desk.is_for(Person("ada", ("finance",)), routed)
+    assert desk.is_for(Person("ada", ("finance",)), routed.model_copy(update={"agent": "another"}))
     assert desk.is_for(Person("Cy@example.com"), routed)
     assert desk.is_for(Person("farah@example.com"), routed)
     assert desk.is_for(Person("dee@example.com"), routed)

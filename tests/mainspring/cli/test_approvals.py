@@ -17,7 +17,7 @@ from mainspring.cli.approvals_listed import Mute, Waiting, Wanted, line, table
 from mainspring.cli.approvals_sent import Order, Told
 from mainspring.cli.rule_list import print_table
 from mainspring.core.approvals import UNCHANGED, Decision, Identity, Request, Vote, settled
-from mainspring.core.routes import Route
+from mainspring.core.routes import Delegation, People, Route
 from mainspring.testing import ScriptedModel, call, say
 from tests.mainspring.cli.office import PAID, Office, office, payer, pays
 
@@ -83,6 +83,39 @@ async def test_a_query_that_is_wrong(office: Office) -> None:
     assert "invalid search attribute: Nope" in result.stderr
 
 
+def test_for_a_person_means_their_groups_too() -> None:
+    """And of those for whom they decide, as far as this folder's files say."""
+    people = People(
+        groups={"finance": ("farah@example.com",)},
+        delegations=(Delegation(giver="farah@example.com", taker="hanna@example.com", until="2026-12-31"),),
+    )
+
+    def found(decider: str, day: str = "2026-11-26") -> bool:
+        wanted = Wanted(decider=decider, people={"desk": people}, day=day)
+        return wanted.fits(routed(who=("finance",))) and not wanted.fits(request())
+
+    assert found("finance")
+    assert found("Farah@example.com")
+    assert found("hanna@example.com")
+    assert not found("hanna@example.com", "2027-01-01")
+    assert not found("rita@example.com")
+
+
+async def test_decides_as_somebody(office: Office) -> None:
+    """A name is claimed, as with `temporal --identity`; it goes with deciding alone."""
+    await office.open(payer(), model=pays(7))
+    run = await office.start("payer")
+    assert (await office.approvals("--as", "ada@example.com")).exit_code == 2
+
+    result = await office.approvals("--approve", "--yes", "--as", "ada@example.com")
+
+    assert result.exit_code == 0, result.stderr
+    updates = (event.workflow_execution_update_accepted_event_attributes for event in (await run.history()).events)
+    assert [each.accepted_request.meta.identity for each in updates if each.accepted_request.meta.update_id] == [
+        "mainspring-cli:ada@example.com"
+    ]
+
+
 def test_who_may_decide_is_shown() -> None:
     """Routes, seats, votes and verification are in words in the table, and in fields for a program."""
     vote = Vote(identity=Identity(person="ada@example.com", how="claimed"), choice="approve")
@@ -93,7 +126,7 @@ def test_who_may_decide_is_shown() -> None:
         for column in table([Waiting("r", "x", each) for each in (request(), two, seats)], [], args=False).columns
     ]
 
-    assert cells[8] == ["anybody", "2 of finance, verified", "one of each of finance, risk"]
+    assert cells[8] == ["anybody", "2 of finance (verified)", "one of each of finance, risk"]
     assert cells[9] == ["", "1 of 2: ada@example.com", "0 of 2"]
     said = line(Waiting("r", "x", two), args=False)
     assert (said["who"], said["need"], said["verified"]) == (("finance",), 2, True)

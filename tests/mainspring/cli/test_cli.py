@@ -175,6 +175,17 @@ async def test_approve(waiting: TestRun):
     assert _decided_by(await waiting.history()).startswith("mainspring-cli:")
 
 
+async def test_approve_as_somebody(waiting: TestRun):
+    """A name that is given is claimed in the place of this machine's user; one that is none is refused."""
+    assert one_sentence(await typed("approve", waiting.handle.id, "1", "--as", " ")).endswith(
+        "it must be a name or a mail address.\n"
+    )
+
+    await typed("approve", waiting.handle.id, "1", "--as", "ada@example.com")
+    await waiting.result()
+    assert _decided_by(await waiting.history()) == "mainspring-cli:ada@example.com"
+
+
 def _decided_by(history: WorkflowHistory) -> str:
     accepted = (e.workflow_execution_update_accepted_event_attributes for e in history.events)
     return next(each.accepted_request.meta.identity for each in accepted if each.protocol_instance_id)

@@ -87,7 +87,9 @@ def test_a_card_says_who_decides_and_how_where_it_matters():
     more = {"remind": NINE - 7200, "escalate": NINE - 3600, "votes": (agreed,), "proposed": {"order": 1042}}
     text = card([request(route=ROUTE, **more)], "", place=Place("default", "run/1", "https://inbox.example.com/"))
 
-    assert "**Who decides:** one of each of finance, risk, verified. `verified: ada@example.com via keys`: appr" in text
+    assert (
+        "**Who decides:** one of each of finance, risk (verified). `verified: ada@example.com via keys`: appr" in text
+    )
     assert "Changed by whoever agreed: `amount_cents: null → 8900`." in text
     assert "Reminder: 2030-01-02 07:00 UTC. Escalated to managers: 2030-01-02 08:00 UTC." in text
     assert "[in the inbox](https://inbox.example.com/requests/default/run%2F1/1), or with `mainspring appr" in text

@@ -41,10 +41,21 @@ def test_what_a_client_says(client: str, identity: Identity) -> None:
         (Identity(person=BO), "2026-11-30", (BO, ADA, "risk", "finance", "board"), (ADA, "svc")),
         (Identity(person=CY), "2026-11-30", (CY, BO, "board", "risk"), (BO,)),
         (Identity(person=ADA, names=("auditor", "finance")), "2026-11-26", (ADA, "auditor", "finance", "board"), ()),
+        (Identity(person=CY, names=("auditor", "finance")), "2027-01-01", (CY, "auditor", "board"), ()),
         (Identity(person="dan@example.com"), "2026-11-26", ("dan@example.com",), ()),
         (Identity(person="svc"), "2026-11-26", ("finance",), ()),
     ],
-    ids=["groups", "over", "last day", "two givers", "no delegate of a delegate", "roles", "nobody", "no address"],
+    ids=[
+        "groups",
+        "over",
+        "last day",
+        "two givers",
+        "no delegate of a delegate",
+        "roles",
+        "no role is a group",
+        "nobody",
+        "no address",
+    ],
 )
 def test_names_that_count(identity: Identity, day: str, names: tuple[str, ...], stands_for: tuple[str, ...]) -> None:
     """The person, roles, groups, and the persons and groups of those whom they decide for that day, but no further."""

@@ -40,8 +40,8 @@ def check() -> None:
     typer.echo("")
     for rule, why in useless:
         typer.echo(f"note  {rule.source}:{rule.at[0]}:{rule.at[1]}: rule {rule.id!r} {why}")
-    for route, name, like in strangers(specs):
-        who = f"names {name!r}, which is no group here: a role, for which a token has to vouch.{like}"
+    for route, name, _ in strangers(specs):
+        who = f"names {name!r}, which is no group here: a role, for which a token has to vouch."
         typer.echo(f"note  {route.source}:{route.at[0]}:{route.at[1]}: route {route.id!r} {who}")
     said = ", ".join(counted(n, what) for n, what in _sums(files) if n)
     typer.echo(f"{said or 'No rules'} in {counted(len(files), 'file')}, nothing wrong.")

@@ -52,7 +52,7 @@ def point_to(variables: dict[str, str]) -> None:
 
 async def _serve_all(project: "Project", settings: "Settings") -> None:
     from mainspring.cli.lines import start_run
-    from mainspring.devserver import DevServer
+    from mainspring.devserver import PORT, DevServer
     from mainspring.serve import check_models, connect, working
 
     check_models(project, settings)
@@ -66,5 +66,7 @@ async def _serve_all(project: "Project", settings: "Settings") -> None:
             typer.echo(f"Web UI           {server.ui_url}")
             typer.echo(f"Waiting runs     {Link('what waits', WAITING_RUNS).at(server.ui_url)}")
             typer.echo(f"Start a run      {start}")
+            if not server.address.endswith(f":{PORT}"):
+                typer.echo(f"Elsewhere first  export TEMPORAL_ADDRESS={server.address}")
             typer.echo("Ctrl-C ends it; runs are kept, and go on with the next start.")
             await asyncio.Event().wait()

@@ -66,6 +66,13 @@ class Settled(Record):
     decision: Decision
 
 
+class Unsaid(Record):
+    """What was decided, in a sentence, and not told to the channels of the request's route yet."""
+
+    request: Request
+    decision: str
+
+
 class Questions(Record):
     """Requests to people. `fresh` are decisions that the call which asked has not been told yet.
 
@@ -77,6 +84,7 @@ class Questions(Record):
     open: tuple[Request, ...] = ()
     settled: tuple[Settled, ...] = ()
     fresh: tuple[Settled, ...] = ()
+    unsaid: tuple[Unsaid, ...] = ()
 
 
 class Exchange(Value):

@@ -4,6 +4,7 @@ Pure. A worker starts with such rules; whoever checks the files wants to know.
 """
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from mainspring.core.limits import Limit
 from mainspring.core.marked_yaml import ProblemsByFile
@@ -13,6 +14,8 @@ from mainspring.core.rule_file import assemble
 from mainspring.core.spec import AgentSpec
 from mainspring.errors import did_you_mean
 
+_ALL_BUT = 0.85
+"""How like a group's name another must be to be taken for a slip: `finnance` is, `finance-eu` is not."""
 _STRICTEST_FIRST: tuple[Verdict, ...] = ("deny", "ask", "playbook")
 
 
@@ -20,6 +23,7 @@ def check_reach(specs: Sequence[AgentSpec]) -> None:
     """Refuse rules, limits and routes of shared files about a tool that no agent with this file has.
 
     In an agent's own file they are refused when the agent is defined. A shared file may name what only some have.
+    Routes whose `who` is all but the name of a group are refused as well: nobody could ever decide.
 
     Raises:
         PolicyError: at the first one; further ones follow in the same message.
@@ -42,6 +46,10 @@ def check_reach(specs: Sequence[AgentSpec]) -> None:
         if each.tool not in (known := tools[each.source]):
             problem = f"{what} {each.id!r}: no agent with this file has a tool {each.tool!r}."
             files[each.source].wrong(each.at, problem + did_you_mean(each.tool, known))
+    for route, name, like in strangers(specs):
+        if like:
+            problem = f"route {route.id!r}: there is no group {name!r}. Did you mean {like!r}?"
+            files[route.source].wrong(route.at, problem)
     files.close()
 
 
@@ -63,16 +71,15 @@ def idle(specs: Iterable[AgentSpec]) -> list[tuple[Rule, str]]:
 
 
 def strangers(specs: Iterable[AgentSpec]) -> list[tuple[Route, str, str]]:
-    """Names in routes that are neither persons nor groups, so roles or mistakes; each with a group of a like name."""
+    """Names in routes that are neither persons nor groups, so roles or mistakes; each with the group it all but is."""
     found: dict[tuple[str, str, str], tuple[Route, str, str]] = {}
     for spec in specs:
         policy = assemble(spec.rule_texts)
         for route in policy.routes:
             for name in (*route.who, *route.each, *route.to, *route.hand_to):
                 if "@" not in name and name not in policy.people.groups:
-                    near = did_you_mean(name, policy.people.groups)
-                    like = near if near.startswith(" Did") else ""
-                    found.setdefault((route.source, route.id, name), (route, name, like))
+                    like = get_close_matches(name, policy.people.groups, n=1, cutoff=_ALL_BUT)
+                    found.setdefault((route.source, route.id, name), (route, name, "".join(like)))
     return list(found.values())
 
 

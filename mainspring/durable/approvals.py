@@ -15,7 +15,7 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from mainspring.contracts import names
-from mainspring.contracts.carried import Carried, Questions, Settled
+from mainspring.contracts.carried import Carried, Questions, Settled, Unsaid
 from mainspring.contracts.run import RunInput
 from mainspring.core import card
 from mainspring.core.approvals import (
@@ -52,7 +52,7 @@ from mainspring.core.spec import AgentSpec
 from mainspring.core.turn import CallVerdict
 from mainspring.core.words import when
 from mainspring.durable.asking import new_request
-from mainspring.durable.deciders import identify, lean, sentence, tell
+from mainspring.durable.deciders import identify, lean, sentence, tell, worded
 from mainspring.durable.failures import failure
 from mainspring.durable.forms import answer_of, check_form, edited, read_form, reason_of
 from mainspring.durable.updates import Updates, update_id
@@ -82,6 +82,7 @@ class Approvals:
         self._settled: dict[str, tuple[Request, Decision]] = {}
         self._untold: dict[tuple[str, Kind], Decision] = {}
         self._telling: dict[str, asyncio.Task[None]] = {}
+        self._unsaid: dict[str, Unsaid] = {}
 
     @property
     def waiting(self) -> list[Request]:
@@ -109,6 +110,8 @@ class Approvals:
         for request in questions.open:
             bound = request.binding or binding(first, request.id, request.args_digest)  # of before there were any
             self._offer(request.model_copy(update={"binding": bound}))
+        for each in questions.unsaid:
+            self._tell(each.request, each.decision)
 
     def show_for(self, carried: Carried, table: int) -> None:
         """Show what waits on the run's page, with what the run was given; `table` is the version of its turn table."""
@@ -136,6 +139,7 @@ class Approvals:
             open=tuple(self._open.values()),
             settled=settled[-_REMEMBERED:],
             fresh=tuple(each for each in settled if each.request.id in untold),
+            unsaid=tuple(self._unsaid.values()),
         )
 
     async def ask(  # noqa: PLR0917 - each is a part of the question
@@ -277,7 +281,8 @@ class Approvals:
         edit = changed(after.proposed or {}, other) if other and choice == "approve" else ""
         self._settle(after, decision)
         more = ", with another answer" if is_review and answer else f", changed ({edit})" if edit else ""
-        return f"Request {request.id} ({request.tool}): {choice}{more}. Recorded."
+        still = " The rules are asked once more before it runs." if edit and not is_review else ""
+        return f"Request {request.id} ({request.tool}): {choice}{more}. Recorded.{still}"
 
     def _edited(self, request: Request, args: dict[str, Json]) -> Request:
         """The request with other arguments; whoever agreed to those before agreed to something else."""
@@ -404,8 +409,12 @@ class Approvals:
         if not (request.route and request.route.notify) or request.told == occasion or step in self._telling:
             return
 
+        if decision:
+            self._unsaid[step] = Unsaid(request=worded(request), decision=decision)
+
         async def telling() -> None:
-            await tell(request, occasion, step, decision)
+            if await tell(request, occasion, step, decision):
+                self._unsaid.pop(step, None)
             if (still := self._open.get(request.id)) and still.stage == occasion:
                 self._open[request.id] = still.model_copy(update={"told": occasion})
 

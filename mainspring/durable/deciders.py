@@ -63,20 +63,26 @@ def _how_else(request: Request, found: Identified) -> str:
     return f"Decide {inbox}with: mainspring approve {info.workflow_id} {request.id} {proof}"
 
 
-async def tell(request: Request, occasion: str, step: str, decision: str = "") -> None:
-    """Tell the channels of a request's route; what goes wrong with that fails nothing."""
+async def tell(request: Request, occasion: str, step: str, decision: str = "") -> bool:
+    """Tell the channels of a request's route; whether that came to its end. What goes wrong with it fails nothing."""
     plan = Plan(names.NOTIFY, 60, _NOTIFY_TRIES, timedelta(minutes=10))
-    told = lean(request).model_copy(update={"reason": request.reason})
-    work = NotifyWork(request=told, occasion=occasion, decision=decision)
+    work = NotifyWork(request=worded(request), occasion=occasion, decision=decision)
     summary = f"tell {', '.join(request.route.notify if request.route else ())}: request {request.id} {occasion}"
     try:
         done = await perform(plan, work, Notified, step, summary)
     except ActivityError as error:
-        if not is_cancelled_exception(error):  # the run ends, or this execution of it
-            workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
+        if is_cancelled_exception(error):  # the run ends, or this execution of it
+            return False
+        workflow.logger.warning("Nobody was told of request %s: %s", request.id, cause_of(error))
     else:
         for why in done.failed:
             workflow.logger.warning("Not told of request %s: %s", request.id, why)
+    return True
+
+
+def worded(request: Request) -> Request:
+    """A request as channels are told of it."""
+    return lean(request).model_copy(update={"reason": request.reason})
 
 
 def lean(request: Request) -> Request:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -86,8 +86,9 @@ class Requests:
         if not isinstance(request, Request):
             return request
         typed, button = asked.typed, asked.typed.get("do", "")
-        if typed.get("seen") != _seen(request):
-            return await self._page(visit, asked, request, 409, refused=_OTHER)
+        if typed.get("seen") != _seen(request):  # what was typed over other values is no change of these
+            words = {name: value for name, value in typed.items() if not name.startswith("arg.")}
+            return await self._page(visit, replace(asked, typed=words), request, 409, refused=_OTHER)
         if button == "back":
             return await self._page(visit, asked, request)
         saying = said(request, button, typed)

@@ -234,10 +234,9 @@ def _of_reply(past: Past, each: Activity, work: ModelCall, answer: ModelAnswer) 
 
 
 def _of_call(past: Past, each: Activity, work: ToolWork, outcome: ToolOutcome) -> Iterator[Judged]:
-    call = past.call(each)
-    about = Judged(
-        work.step.id, work.step.agent, "tool_call", work.tool, call.args if call else {}, Said("allow"), each
-    )
+    call, edited = past.call(each), work.permit.args if work.permit else None
+    args = edited if edited is not None else call.args if call else {}
+    about = Judged(work.step.id, work.step.agent, "tool_call", work.tool, args, Said("allow"), each)
     if outcome.ask:
         yield replace(about, then=said(outcome.ask))
     elif outcome.status == "denied":

@@ -126,15 +126,23 @@ class TestCheck:
         assert "  2 of anybody who is known; after 36h playbook  " in lines[3]
         assert lines[-1] == "3 rules, 1 limit, 1 route in 3 files, nothing wrong."
 
+    def test_a_name_that_is_all_but_a_group_is_refused(self, add: Write):
+        """Nobody could ever decide, and routes are pinned with the runs."""
+        routes = "  routes:\n    - {id: large, tool: pay, need: [finnance, auditors]}\n"
+        add("shared.yaml", f"approvals:\n  groups: {{finance: [ada@example.com]}}\n{routes}")
+
+        (said,) = errors_of("check")
+        assert said.endswith("route 'large': there is no group 'finnance'. Did you mean 'finance'?")
+
     def test_a_name_that_is_no_group_is_noted(self, add: Write):
         """A route may name a role, which nothing here knows; a name that is like a group's may be a mistake."""
-        routes = "  routes:\n    - {id: large, tool: pay, need: [finence, auditors]}\n"
+        routes = "  routes:\n    - {id: large, tool: pay, need: [finance-eu, auditors]}\n"
         add("shared.yaml", f"approvals:\n  groups: {{finance: [ada@example.com]}}\n{routes}")
         notes = [line for line in guards("check").stdout.splitlines() if line.startswith("note")]
 
         said = "which is no group here: a role, for which a token has to vouch."
         assert [note.partition("route ")[2] for note in notes] == [
-            f"'large' names 'finence', {said} Did you mean 'finance'?",
+            f"'large' names 'finance-eu', {said}",
             f"'large' names 'auditors', {said}",
         ]
 

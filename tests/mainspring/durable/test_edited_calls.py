@@ -47,7 +47,7 @@ async def test_it_runs_with_them(mainspring: Bench, rules: Any) -> None:
     (request,) = await run.waiting()
 
     assert await run.approve(request, args={"cents": 40}) == (
-        "Request 1 (pay): approve, changed (cents: 80 → 40). Recorded."
+        "Request 1 (pay): approve, changed (cents: 80 → 40). Recorded. The rules are asked once more before it runs."
     )
     await run.result()
     assert paid(run) == ["DE-1 40 for Ada"]

@@ -362,17 +362,23 @@ async def _edited(bench: Bench) -> TestRun:
     return run
 
 
-async def _routed(bench: Bench) -> TestRun:
-    """Two of two groups, one after a reminder and an edit; somebody who may not; moments moved; a deadline's leave."""
-    asked = calls(call("pay", amount_cents=20), call("pay", amount_cents=4), call("pay", amount_cents=30))
+async def _paying(bench: Bench, asked: Any) -> tuple[TestRun, TestRun, TestRun, TestRun]:
+    """A run that pays by routes, as itself, and as three people see it."""
     settings = bench.settings(model="test:model").model_copy(
         update={"notify": {"nobody": Channel(url="json://[::1]:9")}}
     )
     model = ScriptedModel(asked, say("Some of it."))
     await bench.work(Project(routed, models={"test:model": model}), settings)
     run = await bench.submit("routed", "pay", settings.task_queue)
-    first, _, third = await run.waiting(3)
     ada, bo, cy = [await run.by(f"{name}@example.com") for name in ("ada", "bo", "cy")]
+    return run, ada, bo, cy
+
+
+async def _routed(bench: Bench) -> TestRun:
+    """Two of two groups, one after a reminder and an edit; somebody who may not; moments moved; a deadline's leave."""
+    asked = calls(call("pay", amount_cents=20), call("pay", amount_cents=4), call("pay", amount_cents=30))
+    run, ada, bo, cy = await _paying(bench, asked)
+    first, _, third = await run.waiting(3)
     await ada.approve(first)
     await run.refusal_of("approve", {"request": "1"})
     await run.skip(timedelta(hours=1, minutes=1))
@@ -381,6 +387,20 @@ async def _routed(bench: Bench) -> TestRun:
     await bo.approve(first)
     await run.skip(timedelta(hours=2))
     await ada.deny(third, "Too much.")
+    return run
+
+
+async def _asked_again(bench: Bench) -> TestRun:
+    """A call that somebody changed goes another route; those who let it go say how it ended."""
+    run, ada, bo, cy = await _paying(bench, call("pay", amount_cents=5))
+    (request,) = await run.waiting()
+    await ada.approve(request, args={"amount_cents": 21})
+    (again,) = await _until(run, "approval", 1)
+    await ada.approve(again)
+    await cy.approve(again)
+    (unknown,) = await _until(run, "outcome", 1)
+    await bo.answer(unknown, "happened")
+    await cy.answer(unknown, "happened")
     return run
 
 
@@ -443,6 +463,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[TestRun]]] = {
     "edited": _edited,
     "routed": _routed,
     "asked": _asked,
+    "asked-again": _asked_again,
     "stopped": _stopped,
     "drafted": _drafted,
 }

@@ -220,7 +220,7 @@ async def test_who_has_to_be_known_is_told_where(mainspring: Bench, ui: WebUI, t
 
     await ui.open_run(run.handle.id)
     card = await ui.card()
-    await expect(card).to_contain_text("Who decides: one of finance, verified.")
+    await expect(card).to_contain_text("Who decides: one of finance (verified).")
     link = f"https://inbox.example.com/requests/default/{run.handle.id}/1"
     await expect(card.get_by_role("link", name="in the inbox")).to_have_attribute("href", link)
     dialog = await ui.choose_update("approve 1: issue_refund")

@@ -11,6 +11,7 @@ import typer
 
 from mainspring.cli.proofs import AsOption, KeyOption, TokenOption, proof_of
 from mainspring.contracts import names
+from mainspring.errors import UsageError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -156,6 +157,11 @@ def _decide(  # noqa: PLR0917 - a decision, and who makes it
     async def decide() -> str:
         client = await runs.connect_as_person(person)
         token = await proof.token(client, run, choice, form) if proof else ""
-        return await send(client, run, name, {**form, "token": token} if token else form)
+        try:
+            return await send(client, run, name, {**form, "token": token} if token else form)
+        except UsageError as error:
+            if person or proof or "may not decide" not in str(error):
+                raise
+            raise UsageError(f"{error} Say who you are with --as, or prove it with --key.") from None
 
     typer.echo(interrupt.run(decide()))

@@ -98,5 +98,5 @@ async def _binding(client: "Client", run: str, form: dict[str, Any], choice: str
     if given not in ("", found.binding):
         raise UsageError(f"Request {number} was changed meanwhile. Look at it again, then decide.")
     if not given and choice in AGREEING and (why := unseen(found)):
-        raise UsageError(f"{why} Look at it, then say: --binding {found.binding}")
+        raise UsageError(why)
     return found.binding

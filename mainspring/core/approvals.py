@@ -243,7 +243,7 @@ def unseen(request: Request) -> str:
         return ""
     return (
         f"Request {request.id} was changed by whoever agreed to it: {changed(request.proposed, request.args)}. "
-        f"Whoever agrees to that names its binding, {request.binding}."
+        f"Whoever agrees to that gives its binding, in the form or with --binding: {request.binding}"
     )
 
 

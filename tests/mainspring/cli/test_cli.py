@@ -186,6 +186,31 @@ async def test_approve_as_somebody(waiting: TestRun):
     assert _decided_by(await waiting.history()) == "mainspring-cli:ada@example.com"
 
 
+async def test_who_may_not_decide_is_told_how_to_say_who_they_are(
+    mainspring: Bench, temporal_server: DevServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A route knows nobody by this machine's user; and who agrees to what was changed names it."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_server.address)
+    monkeypatch.setenv("MAINSPRING_STATE", str(mainspring.folder))
+    (tmp_path / "rules.yaml").write_text(
+        "approvals:\n  routes:\n    - {id: two, tool: wire, who: [ada@example.com, bo@example.com], need: 2}\n"
+    )
+    agent = Agent("payer", instructions="Pay.", tools=[wire], rules=tmp_path / "rules.yaml")
+    model = ScriptedModel(call("wire", cents=700), say("That is that."))
+    run = await mainspring.start(agent, "Pay Ada", model=model)
+    await run.waiting()
+
+    refused = one_sentence(await typed("approve", run.handle.id, "1"))
+    assert refused.endswith("Say who you are with --as, or prove it with --key.\n")
+    await typed("approve", run.handle.id, "1", "--as", "ada@example.com", "--args", '{"cents": 800}')
+    (changed,) = await run.waiting()
+    refused = one_sentence(await typed("approve", run.handle.id, "1", "--as", "bo@example.com"))
+    assert refused.endswith(f"with --binding: {changed.binding}\n")
+    done = await typed("approve", run.handle.id, "1", "--as", "bo@example.com", "--binding", changed.binding)
+    assert done.stdout.startswith("Request 1 (wire): approve, changed (cents: 700 → 800). Recorded.")
+    await run.result()
+
+
 def _decided_by(history: WorkflowHistory) -> str:
     accepted = (e.workflow_execution_update_accepted_event_attributes for e in history.events)
     return next(each.accepted_request.meta.identity for each in accepted if each.protocol_instance_id)

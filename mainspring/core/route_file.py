@@ -54,8 +54,8 @@ _KEYS = (
 _DELEGATION = ("from", "to", "until")
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SUCH_AS = "'30m', '2h' or '3d'"
-_LONGEST_BUTTON = 60
 _LONGEST_NAME = 100
+_LONGEST_BUTTON = 60
 """Characters: a reason to deny becomes part of an update's name, which the UI cuts."""
 _NUMBER = re.compile("[1-9][0-9]?")
 

@@ -134,7 +134,13 @@ def _list(found: list[Waiting], mute: list[Mute], shown: Shown) -> None:
         for each in (*found, *mute):
             typer.echo(json.dumps(approvals_listed.line(each, args=shown.args)))
     elif found or mute:
-        print_table(approvals_listed.table(found, mute, args=shown.args))
+        from rich.console import Console
+
+        console = Console()
+        wide = not console.is_terminal or console.width >= approvals_listed.WIDE
+        print_table(approvals_listed.table(found, mute, args=shown.args, wide=wide))
+        if not wide:
+            typer.echo("A wider terminal shows more, and --json all of it.")
 
 
 def _decide(wanted: Wanted, order: "Order", shown: Shown, *, yes: bool) -> bool:

@@ -23,6 +23,23 @@ ANSWERS_WITHIN = timedelta(seconds=10)
 """How long a run's worker may take to say what waits."""
 
 
+_HEADS = (
+    "run",
+    "request",
+    "kind",
+    "tool",
+    "agent",
+    "reason",
+    "waiting since",
+    "deadline (UTC)",
+    "who may decide",
+    "votes",
+)
+_LEAST = ("run", "request", "tool", "deadline (UTC)", "who may decide", "votes")
+"""What stands in a table that has less than `WIDE` columns."""
+WIDE = 140
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A request that waits in an execution of a run."""
@@ -137,22 +154,38 @@ async def _ask(client: "Client", run: str, run_id: str) -> list[Waiting] | Mute:
     return [Waiting(run, run_id, each) for each in requests]
 
 
-def table(found: Iterable[Waiting], mute: Iterable[Mute], *, args: bool) -> "Table":
-    """A line for each request; what the call is made with only where it is wanted."""
+def table(found: Iterable[Waiting], mute: Iterable[Mute], *, args: bool, wide: bool = True) -> "Table":
+    """A line for each request; what the call is made with only where it is wanted, and the least where it is narrow."""
     from rich.table import Table
 
-    heads = ["run", "request", "kind", "tool", "agent", "reason", "waiting since", "deadline (UTC)", "who may decide"]
-    shown = Table(*heads, "votes", *(["arguments"] if args else []), box=None, pad_edge=False)
+    keep = [*(_HEADS if wide else _LEAST), *(["arguments"] if args else [])]
+    shown = Table(*keep, box=None, pad_edge=False)
     for each in found:
-        request = each.request
-        cells = [each.run, request.id, request.kind, request.tool, request.agent, request.reason, moment(request.asked)]
-        cells += [moment(request.deadline), who_decides(request) or "anybody", _votes(request)]
-        shown.add_row(*map(plain, [*cells, *([canonical(request.args)] if args else [])]))
+        cells = _cells(each)
+        shown.add_row(*(plain(cells[name]) for name in keep))
     for each in mute:
-        shown.add_row(*map(plain, [each.run, "?", "?", "", "", f"not known: {each.problem}"]))
+        unknown = {"run": each.run, "request": "?", "who may decide": f"not known: {each.problem}"}
+        shown.add_row(*(plain(unknown.get(name, "")) for name in keep))
     for column in shown.columns:
         column.overflow = "fold"
     return shown
+
+
+def _cells(each: Waiting) -> dict[str, str]:
+    request = each.request
+    return {
+        "run": each.run,
+        "request": request.id,
+        "kind": request.kind,
+        "tool": request.tool,
+        "agent": request.agent,
+        "reason": request.reason,
+        "waiting since": moment(request.asked),
+        "deadline (UTC)": moment(request.deadline),
+        "who may decide": who_decides(request) or "anybody",
+        "votes": _votes(request),
+        "arguments": canonical(request.args),
+    }
 
 
 def line(each: Waiting | Mute, *, args: bool) -> dict[str, Any]:

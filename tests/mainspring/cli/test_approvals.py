@@ -83,6 +83,15 @@ async def test_a_query_that_is_wrong(office: Office) -> None:
     assert "invalid search attribute: Nope" in result.stderr
 
 
+def test_a_narrow_terminal_has_what_is_needed_to_decide() -> None:
+    """Ten columns on eighty characters would be read by nobody."""
+    shown = table([Waiting("r", "x", request())], [Mute("s", "y", "no worker answers")], args=True, wide=False)
+    rows = {str(column.header): list(column.cells) for column in shown.columns}
+
+    assert list(rows) == ["run", "request", "tool", "deadline (UTC)", "who may decide", "votes", "arguments"]
+    assert rows["who may decide"] == ["anybody", "not known: no worker answers"]
+
+
 def test_for_a_person_means_their_groups_too() -> None:
     """And of those for whom they decide, as far as this folder's files say."""
     people = People(

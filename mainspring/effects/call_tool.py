@@ -26,7 +26,7 @@ from mainspring.core.spec import AgentSpec, ToolSpec
 from mainspring.core.tool import Context, Tool
 from mainspring.core.turn import CallVerdict
 from mainspring.effects.call_model import not_held
-from mainspring.effects.gate import flow_of, verdict_on
+from mainspring.effects.gate import flow_of, judged_permitted, verdict_on
 from mainspring.effects.heartbeat import heartbeating
 from mainspring.effects.judging import ask_redactions, ask_route, ask_rules, known, redact, redactor
 from mainspring.effects.ledger import Thread
@@ -142,25 +142,11 @@ async def _at_the_door(world: World, run: RunRef, work: ToolWork) -> _Found:
     judged = await ask_rules(world.guards, agent, "tool_call", facts, thread.messages)
     if tool_spec.opens and judged.verdict != "deny":
         judged = await _judged_opened(world, run, agent, facts, thread) or judged
-    if work.permit and judged.verdict != "deny":
-        other = await _other_route(world, work.permit, agent, facts, thread)
-        judged = _reopened(judged, other) if other else Judgement(verdict="allow")
+    if work.permit:
+        judged = await judged_permitted(world.guards, work.permit, agent, facts, thread, judged)
     if judged.verdict == "allow" and (waits := await limited(world, run, (agent,), "tool_call", tool=call.name)):
         judged = Judgement(verdict="deny", rule=waits.limit, reason=waits.reason)
     return _Found(call, tool, tool_spec, judged, agent, thread, args, facts, edited)
-
-
-async def _other_route(world: World, permit: Permit, agent: AgentSpec, facts: Facts, thread: Thread) -> str:
-    """The route that a call goes with what a person changed it to, where they may not let that go; "" for none."""
-    if permit.args is None or permit.route is None:
-        return ""
-    routed = await ask_route(world.guards, agent, "tool_call", facts, thread.messages)
-    return routed.route if routed and routed.route != permit.route else ""
-
-
-def _reopened(judged: Judgement, route: str) -> Judgement:
-    why = f"A person changed it, and what they made of it goes the route {route!r}."
-    return judged.model_copy(update={"verdict": "ask", "reason": f"{judged.reason} {why}".strip()})
 
 
 async def _judged_opened(world: World, run: RunRef, agent: AgentSpec, facts: Facts, thread: Thread) -> Judgement | None:

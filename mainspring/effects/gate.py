@@ -5,7 +5,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from mainspring.contracts.steps import RunRef
-from mainspring.core.approvals import Routed
+from mainspring.core.approvals import Permit, Routed
 from mainspring.core.canonical import Json, canonical, digest, mended, mended_value, why_not_kept
 from mainspring.core.facts import OF_FLOW, Facts
 from mainspring.core.flow import Flow, flow
@@ -119,6 +119,20 @@ async def _routed(guards: Guards, agent: AgentSpec, facts: Facts, thread: Thread
 
 def _after(facts: Facts, earlier: list[Done]) -> Facts:
     return facts.model_copy(update={"results": (*facts.results, *earlier)})
+
+
+async def judged_permitted(  # noqa: PLR0917 - a call with leave, and what it is judged by
+    guards: Guards, permit: Permit, agent: AgentSpec, facts: Facts, thread: Thread, judged: Judgement
+) -> Judgement:
+    """What counts of a judgement where there is leave: a `deny`, and that others decide on what a person changed."""
+    if judged.verdict == "deny":
+        return judged
+    if permit.args is not None and permit.route is not None:
+        routed = await ask_route(guards, agent, "tool_call", facts, thread.messages)
+        if routed and routed.route != permit.route:
+            why = f"A person changed it, and what they made of it goes the route {routed.route!r}."
+            return judged.model_copy(update={"verdict": "ask", "reason": f"{judged.reason} {why}".strip()})
+    return Judgement(verdict="allow")
 
 
 def _about(  # noqa: PLR0917 - each is a part of what is known

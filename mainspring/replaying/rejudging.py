@@ -11,9 +11,8 @@ from mainspring.contracts.steps import Admission, ModelAnswer, ModelCall, ToolOu
 from mainspring.core.canonical import Json
 from mainspring.core.facts import Facts
 from mainspring.core.messages import Message
-from mainspring.core.rules import Judgement
 from mainspring.core.spec import AgentSpec
-from mainspring.effects.gate import flow_of, judge_calls, judge_input, verdict_on
+from mainspring.effects.gate import flow_of, judge_calls, judge_input, judged_permitted, verdict_on
 from mainspring.effects.guards import Guards
 from mainspring.effects.judging import ask_redactions, ask_rules, known, redactor
 from mainspring.effects.ledger import Thread
@@ -160,24 +159,24 @@ class _Asker:
     ) -> AsyncIterator[Judged]:
         """What is said of a call at the door, where no reply of a model was asked about, and of its result."""
         guards, work = self.today.guards, activity.work
-        permit = isinstance(work, ToolWork) and work.permit
+        permit = work.permit if isinstance(work, ToolWork) else None
         call = self.past.call(activity)
         if call is None or agent.tool(call.name) is None:
             for each in judged:
                 yield replace(each, left_out=each.left_out or "its tool is not in this folder")
             return
         thread = await seen(guards, self.past.run, agent, self.past.thread(activity))
-        facts = self._facts(agent, call.name, call.args, thread, at)
+        edited = permit.args if permit else None
+        facts = self._facts(agent, call.name, call.args if edited is None else edited, thread, at)
         for each in judged:
             if each.left_out:
                 yield each
             elif each.point == "tool_call":
                 now = await ask_rules(guards, agent, "tool_call", facts, thread.messages)
-                only_deny = permit and now.verdict != "deny"
-                verdict = "allow" if only_deny else verdict_on(agent.tool(call.name), now)
-                yield replace(
-                    each, now=replace(said(Judgement(verdict="allow") if only_deny else now), verdict=verdict)
-                )
+                if permit:
+                    now = await judged_permitted(guards, permit, agent, facts, thread, now)
+                verdict = now.verdict if permit else verdict_on(agent.tool(call.name), now)
+                yield replace(each, now=replace(said(now), verdict=verdict))
             elif outcome.item and (guards.judge(agent).rules("tool_result", call.name) or each.then.rules):
                 value = Message.model_validate_json(outcome.item.text).value
                 facts = facts.model_copy(update={"result": value})

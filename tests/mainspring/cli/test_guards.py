@@ -320,7 +320,7 @@ class TestDryRun:
         runs = len(list((project / "histories").iterdir()))
         assert lines[-2].endswith(f" in {runs} runs: 0 verdicts would be another. 2 of 3 rules matched nothing.")
         assert lines[-1].startswith("Left out: ")
-        assert "because their agents are not in this folder ('asker' " in lines[-1]
+        assert "because their agents are not in this folder ('routed' " in lines[-1]
 
     def test_a_changed_rule(self, add: Write):
         """It shows exactly the calls that it changes, and ends with 1."""

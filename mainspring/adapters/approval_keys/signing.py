@@ -26,9 +26,11 @@ class _Registry(jws.JWSRegistry):
 
 
 def make_key(**members: Any) -> Jwk:
-    """A new private key, with further members such as `sub`."""
-    key = OKPKey.generate_key("Ed25519", parameters={"use": "sig"}, auto_kid=True)
-    return {**key.as_dict(private=True), **members}
+    """A new private key, with further members such as `sub`. Its id does not look like an option of a command."""
+    while True:
+        key = OKPKey.generate_key("Ed25519", parameters={"use": "sig"}, auto_kid=True)
+        if not str(key.kid).startswith("-"):
+            return {**key.as_dict(private=True), **members}
 
 
 def public(key: Jwk) -> Jwk:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OKPKey
+from joserfc.jwk import OKPKey, RSAKey
 
 from mainspring.adapters.approval_keys import make_personal_key, open_approval_keys, read_personal_key, sign_as, trust
-from mainspring.adapters.approval_keys.signing import signed
+from mainspring.adapters.approval_keys.signing import make_key, signed
 from mainspring.errors import SetupError, UsageError
 from mainspring.testing.verifier_contract import BINDING, FORM, NOW
 from tests.mainspring.adapters.idp import make, public
@@ -108,6 +108,21 @@ def test_every_token_is_another(tmp_path: Path):
     tokens = {keys.sign("ada", binding=BINDING, now=NOW, seconds=60) for _ in range(3)}
 
     assert len(tokens) == 3
+
+
+def test_an_id_is_no_option_of_a_command() -> None:
+    """Of 64 ids one began with a dash, and could not be named on a command line."""
+    assert not any(make_key()["kid"].startswith("-") for _ in range(500))
+
+
+def test_two_keys_of_rsa_are_two(tmp_path: Path) -> None:
+    """A key is the same where its numbers are, whatever it is called and whose it is said to be."""
+    ada, bo = (RSAKey.generate_key(2048, auto_kid=True).as_dict(private=False) for _ in range(2))
+
+    assert trust(tmp_path / "team.json", {**ada, "sub": "ada@example.com"})
+    assert trust(tmp_path / "team.json", {**bo, "sub": "bo@example.com"})
+    with pytest.raises(UsageError, match=r"as that of 'ada@example\.com'"):
+        trust(tmp_path / "team.json", {**ada, "kid": "another", "sub": "eve@example.com"})
 
 
 def test_personal_token(tmp_path: Path):

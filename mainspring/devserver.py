@@ -233,9 +233,12 @@ def _port(asked: int | None, usual: int, *, avoid: int) -> int:
         return asked
     if asked is None and usual != avoid and _is_free(usual):
         return usual
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:  # asked twice, the system may give the same port twice
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            found = int(probe.getsockname()[1])
+        if found != avoid:
+            return found
 
 
 def _is_free(port: int) -> bool:

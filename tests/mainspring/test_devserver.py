@@ -75,6 +75,22 @@ def test_usual_port_taken(taken_port: int, monkeypatch: pytest.MonkeyPatch, tmp_
     assert DevServer(tmp_path).ports[0] not in (0, taken_port)
 
 
+def test_the_same_port_is_not_chosen_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The system may give the port once more that it gave just before."""
+    given = iter([50_001, 50_001, 50_002])
+
+    class Probe(socket.socket):
+        def bind(self, address: object) -> None:
+            pass
+
+        def getsockname(self) -> tuple[str, int]:
+            return "127.0.0.1", next(given)
+
+    monkeypatch.setattr(devserver.socket, "socket", Probe)
+
+    assert DevServer(tmp_path, port=0, ui_port=0).ports == (50_001, 50_002)
+
+
 async def test_asked_port_taken(taken_port: int, tmp_path: Path):
     """A port that was asked for and is in use is an error that names it, for the server and for the UI."""
     with pytest.raises(SetupError, match=f"Port {taken_port} for the Temporal server is in use"):

@@ -38,6 +38,15 @@ async def start(*options: str, cwd: Path, **variables: str) -> Process:
     )
 
 
+async def serving(person: str, server: DevServer, *, cwd: Path) -> tuple[Process, str]:
+    """The command once it serves somebody, and where."""
+    process = await start("--as", person, "--port", "0", cwd=cwd, TEMPORAL_ADDRESS=server.address)
+    assert process.stdout
+    url = re.search(r"http://\S+", (await process.stdout.readline()).decode())
+    assert url, await process.communicate()
+    return process, url[0]
+
+
 async def refusal(*options: str, cwd: Path, **variables: str) -> str:
     """What the command says where it does not start."""
     process = await start(*options, cwd=cwd, **variables)
@@ -48,15 +57,10 @@ async def refusal(*options: str, cwd: Path, **variables: str) -> str:
 
 async def test_it_serves_until_ctrl_c(temporal_server: DevServer, tmp_path: Path):
     """It says where it is, answers there, logs no address, and ends on Ctrl-C."""
-    address = {"TEMPORAL_ADDRESS": temporal_server.address}
-    process = await start("--as", "ada@example.com", "--port", "0", cwd=tmp_path, **address)
-    assert process.stdout
-    line = (await process.stdout.readline()).decode()
-    url = re.search(r"http://\S+", line)
-    assert url, await process.communicate()
+    process, url = await serving("ada@example.com", temporal_server, cwd=tmp_path)
 
     async with httpx.AsyncClient() as http:
-        page = await http.get(f"{url[0]}/?tool=the-token")
+        page = await http.get(f"{url}/?tool=the-token")
         process.send_signal(signal.SIGINT)
         out, said = await process.communicate()
 
@@ -71,14 +75,10 @@ async def test_it_serves_until_ctrl_c(temporal_server: DevServer, tmp_path: Path
 async def test_for_me_knows_the_groups_of_the_rule_files(temporal_server: DevServer, ask: Ask):
     """Started in a project's folder, it knows who is in finance there."""
     run = await ask(asked(route=ROUTE))
-    address = {"TEMPORAL_ADDRESS": temporal_server.address}
-    process = await start("--as", "farah@example.com", "--port", "0", cwd=ROOT, **address)
-    assert process.stdout
-    url = re.search(r"http://\S+", (await process.stdout.readline()).decode())
-    assert url, await process.communicate()
+    process, url = await serving("farah@example.com", temporal_server, cwd=ROOT)
 
     async with httpx.AsyncClient() as http:
-        page = await http.get(f"{url[0]}/requests/default/{run.id}/1")
+        page = await http.get(f"{url}/requests/default/{run.id}/1")
         process.send_signal(signal.SIGINT)
         _, said = await process.communicate()
 
